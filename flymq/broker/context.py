@@ -1,0 +1,54 @@
+"""What a handler is given besides its request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flymq.broker.config import BrokerConfig
+    from flymq.env import Env
+    from flymq.runtime.fetch_sessions import FetchSessions
+    from flymq.runtime.groups import Groups
+    from flymq.runtime.partitions import Partitions
+    from flymq.runtime.placement import Placement
+    from flymq.runtime.producer_ids import ProducerIds
+    from flymq.runtime.topics import Topics
+
+
+class RequestContext:
+    """One request's header, and where it came from."""
+
+    __slots__ = ("api_key", "api_version", "client_host", "client_id", "correlation_id", "local_address")
+
+    def __init__(
+        self,
+        api_key: int,
+        api_version: int,
+        correlation_id: int,
+        client_id: str | None,
+        client_host: str,
+        local_address: tuple[str, int],
+    ) -> None:
+        self.api_key = api_key
+        self.api_version = api_version
+        self.correlation_id = correlation_id
+        self.client_id = client_id
+        self.client_host = client_host  # the peer's IP address
+        self.local_address = local_address  # (host, port) that this connection dialled
+
+
+class Services:
+    """The broker's parts, as handlers see them. Wired once, in `flymq.broker.wiring`."""
+
+    __slots__ = ("cluster_id", "config", "env", "fetch_sessions", "groups", "partitions", "placement", "producer_ids",
+                 "topics")
+
+    cluster_id: str
+    config: BrokerConfig
+    env: Env
+    fetch_sessions: FetchSessions
+    groups: Groups
+    partitions: Partitions
+    placement: Placement
+    producer_ids: ProducerIds
+    topics: Topics

@@ -1,0 +1,63 @@
+"""What the partition log decides about a batch: append it so, answer a duplicate, or refuse."""
+
+from __future__ import annotations
+
+
+class AppendPlan:
+    """A batch with its place in the log, reserved until `appended` or `abandon`.
+
+    `batch` is the whole record batch v2, already stamped by the caller before the store gets it; it
+    may be a view of a receive buffer that dies when the store's `append` returns.
+    """
+
+    __slots__ = (
+        "base_offset",
+        "batch",
+        "last_offset",
+        "leader_epoch",
+        "max_timestamp",
+        "producer",
+        "roll",
+        "size",
+    )
+
+    def __init__(
+        self,
+        batch: memoryview,
+        base_offset: int,
+        last_offset: int,
+        leader_epoch: int,
+        max_timestamp: int,
+        size: int,
+        roll: bool,
+        producer: tuple[int, int, int, int] | None,
+    ) -> None:
+        self.batch = batch
+        self.base_offset = base_offset
+        self.last_offset = last_offset
+        self.leader_epoch = leader_epoch
+        self.max_timestamp = max_timestamp  # milliseconds; -1: the batch has none
+        self.size = size  # bytes on disk
+        self.roll = roll  # start a new segment at base_offset first
+        self.producer = producer  # (producer id, epoch, first sequence, last sequence); None: not idempotent
+
+
+class Duplicate:
+    """The batch was appended before: answer with the original's offset once that is durable."""
+
+    __slots__ = ("base_offset", "last_offset", "timestamp")
+
+    def __init__(self, base_offset: int, last_offset: int, timestamp: int) -> None:
+        self.base_offset = base_offset
+        self.last_offset = last_offset
+        self.timestamp = timestamp
+
+
+class AppendError:
+    """The batch is refused: the wire's error code and a text for the user; nothing was reserved."""
+
+    __slots__ = ("code", "message")
+
+    def __init__(self, code: int, message: str) -> None:
+        self.code = code
+        self.message = message

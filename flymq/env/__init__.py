@@ -1,0 +1,7 @@
+"""The only clock, timers, randomness, threads and file system that FlyMQ uses."""
+
+from flymq.env.env import Env
+from flymq.env.timers import Timer, Timers
+from flymq.env.token import Token, completed, gather
+
+__all__ = ["Env", "Timer", "Timers", "Token", "completed", "gather"]

@@ -1,0 +1,33 @@
+"""Waiting as data: a handler that cannot answer yet returns `Pending`, not a coroutine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from flymq.env import Token
+
+
+class Ended(Enum):
+    """Why a token completed without its result."""
+
+    DEADLINE = "deadline"
+    DISCONNECT = "disconnect"
+    SHUTDOWN = "shutdown"
+
+
+class Pending:
+    """A response that comes later.
+
+    The runtime completes `token` exactly once: with the result, or with a member of `Ended`; then
+    `finish(result)` makes the response that fills the connection's slot. `finish` must hold only
+    copies: the request's memory is gone by then. On DISCONNECT it still runs (to release what it
+    holds) and what it returns is dropped.
+    """
+
+    __slots__ = ("finish", "token")
+
+    def __init__(self, token: Token, finish: Callable[[Any], Any]) -> None:
+        self.token = token
+        self.finish = finish
