@@ -106,6 +106,8 @@ class Opened:
 class Log(ABC):
     """One open partition. Its opener sets both hooks before the first append."""
 
+    __slots__ = ()  # an idle partition is small: engines list their own
+
     on_durable: Callable[[int], None]
     """Called with the offset up to which (exclusive) all is as durable as was asked for; ascending.
     Engines that need not wait call it inside `append`."""
@@ -165,6 +167,13 @@ class LogStore(ABC):
     @abstractmethod
     def drop(self, topic_id: bytes) -> Token:
         """(T) Close the topic's logs and delete their bytes. Reads in flight end first."""
+
+    @abstractmethod
+    def sweep(self, known_topic_ids: set[bytes]) -> Token:
+        """(T) At load, once every topic row is known: delete the bytes of all other topics, in slices.
+
+        A deletion that a crash cut short is finished here. The token completes with None.
+        """
 
     @property
     @abstractmethod

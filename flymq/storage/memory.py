@@ -1,0 +1,329 @@
+"""The memory engine: nothing outlives the process. The oracle of every other engine's tests.
+
+A log's bytes lie in chunks that are never resized, so a read is a view of a chunk: no copy, and no
+care for who still holds it. A batch never straddles two chunks, hence a read ends at its chunk's end.
+"""
+
+from __future__ import annotations
+
+import base64
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
+
+from flymq.core.log.plan import AppendPlan
+from flymq.env import Env, Token, completed
+from flymq.storage.api import (
+    Chunk,
+    DiskFull,
+    Engine,
+    Fenced,
+    Log,
+    LogStore,
+    Opened,
+    PartitionRef,
+    Segment,
+    ShardStore,
+    StorageError,
+    Unavailable,
+)
+from flymq.storage.headers import MAX_TIMESTAMP, MAX_TIMESTAMP_AT
+
+_CHUNK_BYTES_MIN = 4096
+_CHUNK_BYTES_MAX = 1 << 20
+
+
+class _Piece:
+    """One chunk and where its batches lie: `lasts[i]` is the last offset of the batch at `starts[i]`."""
+
+    __slots__ = ("data", "lasts", "segment", "starts", "used", "view")
+
+    def __init__(self, capacity: int, segment: Segment) -> None:
+        self.data = memoryview(bytearray(capacity))
+        self.view = self.data.toreadonly()
+        self.used = 0
+        self.lasts = array("q")
+        self.starts = array("I")
+        self.segment = segment
+
+    def end_of(self, i: int) -> int:
+        return self.starts[i + 1] if i + 1 < len(self.starts) else self.used
+
+    def batch(self, i: int) -> memoryview:
+        return self.view[self.starts[i] : self.end_of(i)]
+
+    def max_timestamp(self, i: int) -> int:
+        found: int = MAX_TIMESTAMP.unpack_from(self.view, self.starts[i] + MAX_TIMESTAMP_AT)[0]
+        return found
+
+
+def _ignore_durable(_: int) -> None:
+    pass
+
+
+def _ignore_offline(_: StorageError) -> None:
+    pass
+
+
+class MemoryLog(Log):
+    """One partition in memory. `lasts[i]` is the last offset in `pieces[i]`."""
+
+    __slots__ = (
+        "_dropped",
+        "_store",
+        "end",
+        "epochs",
+        "lasts",
+        "log_start",
+        "on_durable",
+        "on_offline",
+        "pieces",
+        "runs",
+        "taken",
+    )
+
+    def __init__(self, store: MemoryLogStore) -> None:
+        self._store = store
+        self._dropped = False
+        self.log_start = 0
+        self.end = 0
+        self.epochs = [(0, 0)]
+        self.pieces: list[_Piece] = []
+        self.lasts: list[int] = []
+        self.runs: list[Segment] = []
+        self.taken: tuple[int, bytes] | None = None
+        self.on_durable: Callable[[int], None] = _ignore_durable
+        self.on_offline: Callable[[StorageError], None] = _ignore_offline
+
+    def append(self, plan: AppendPlan) -> None:
+        epoch = self.epochs[-1][0]
+        if plan.leader_epoch != epoch:
+            if plan.leader_epoch < epoch:
+                raise Fenced(f"leader epoch {plan.leader_epoch} is older than {epoch}")
+            add_epoch(self.epochs, plan.leader_epoch, plan.base_offset)
+        size = plan.size
+        if plan.roll or not self.pieces or len(self.pieces[-1].data) - self.pieces[-1].used < size:
+            piece = self._grow(plan)
+        else:
+            piece = self.pieces[-1]
+        position = piece.used
+        last = plan.last_offset
+        timestamp = plan.max_timestamp
+        piece.data[position : position + size] = plan.batch
+        piece.used = position + size
+        piece.lasts.append(last)
+        piece.starts.append(position)
+        self.lasts[-1] = last
+        segment = piece.segment
+        if not segment.size_bytes:
+            segment.first_timestamp = timestamp
+        segment.size_bytes += size
+        segment.end_offset = self.end = last + 1
+        if timestamp > segment.max_timestamp:
+            segment.max_timestamp = timestamp
+        self.on_durable(last + 1)
+
+    def _grow(self, plan: AppendPlan) -> _Piece:
+        """A new chunk for `plan`, in a new segment where it rolls."""
+        if self._dropped:
+            raise Unavailable("the topic was deleted")
+        capacity = _CHUNK_BYTES_MIN
+        if self.pieces:
+            capacity = min(_CHUNK_BYTES_MAX, 2 * len(self.pieces[-1].data))
+        self._store.take(max(capacity, plan.size))
+        if not self.runs or (plan.roll and self.runs[-1].size_bytes):
+            self.runs.append(Segment(plan.base_offset, plan.base_offset, 0, -1, -1))
+        piece = _Piece(max(capacity, plan.size), self.runs[-1])
+        self.pieces.append(piece)
+        self.lasts.append(plan.last_offset)
+        return piece
+
+    def read(self, offset: int, end_offset: int, max_bytes: int, *, at_least_one: bool) -> Chunk | None:
+        at = bisect_left(self.lasts, offset)
+        if at == len(self.lasts):
+            return None
+        piece = self.pieces[at]
+        lasts, starts = piece.lasts, piece.starts
+        first = bisect_left(lasts, offset)
+        start = starts[first]
+        if lasts[-1] < end_offset:
+            stop = piece.used
+        else:
+            after = bisect_left(lasts, end_offset)
+            if after <= first:
+                return None
+            stop = starts[after]
+        if stop - start > max_bytes:
+            after = bisect_right(starts, start + max_bytes) - 1
+            if after > first:
+                stop = starts[after]
+            elif at_least_one:
+                stop = piece.end_of(first)
+            else:
+                return None
+        return Chunk(piece.view[start:stop])
+
+    def readable_bytes(self, offset: int, end_offset: int, enough_bytes: int) -> int:
+        total = 0
+        for piece in self.pieces[bisect_left(self.lasts, offset) :]:
+            first = bisect_left(piece.lasts, offset)
+            after = bisect_left(piece.lasts, end_offset)
+            if after <= first:
+                break
+            total += piece.end_of(after - 1) - piece.starts[first]
+            if total >= enough_bytes:
+                return enough_bytes
+        return total
+
+    def find_timestamp(self, timestamp: int, end_offset: int) -> Token:
+        for piece, i in self._batches(self.log_start, end_offset):
+            if piece.max_timestamp(i) >= timestamp:
+                return completed(Chunk(piece.batch(i)))
+        return completed(None)
+
+    def find_max_timestamp(self, end_offset: int) -> Token:
+        best: tuple[_Piece, int] | None = None
+        largest = -1
+        for piece, i in self._batches(self.log_start, end_offset):
+            if piece.max_timestamp(i) > largest:
+                best, largest = (piece, i), piece.max_timestamp(i)
+        return completed(Chunk(best[0].batch(best[1])) if best else None)
+
+    def _batches(self, offset: int, end_offset: int) -> Iterator[tuple[_Piece, int]]:
+        """Every batch that holds or follows `offset` and ends below `end_offset`, in order."""
+        for piece in self.pieces[bisect_left(self.lasts, offset) :]:
+            for i in range(bisect_left(piece.lasts, offset), len(piece.lasts)):
+                if piece.lasts[i] >= end_offset:
+                    return
+                yield piece, i
+
+    def snapshot(self, offset: int, data: bytes) -> None:
+        self.taken = (offset, data)
+
+    def segments(self) -> list[Segment]:
+        return list(self.runs)
+
+    def trim(self, before_offset: int) -> Token:
+        self.log_start = max(self.log_start, before_offset)
+        kept = [run for run in self.runs[:-1] if run.end_offset > before_offset] + self.runs[-1:]
+        if len(kept) < len(self.runs):
+            gone = [piece for piece in self.pieces if piece.segment.end_offset <= kept[0].base_offset]
+            self._store.take(-sum(len(piece.data) for piece in gone))
+            del self.pieces[: len(gone)]
+            del self.lasts[: len(gone)]
+            self.runs = kept
+        return completed(None)
+
+    def drop(self) -> None:
+        """The topic is gone: free everything; a later append raises `Unavailable`."""
+        self._store.take(-sum(len(piece.data) for piece in self.pieces))
+        self.pieces, self.lasts, self.runs = [], [], []
+        self._dropped = True
+
+    def opened(self, epoch: int) -> Opened:
+        """What `LogStore.open` answers; raises `Fenced` for an epoch older than the log's."""
+        take_epoch(self.epochs, epoch, self.end)
+        start = self.taken[0] if self.taken else self.log_start
+        return Opened(
+            log=self,
+            log_start=self.log_start,
+            end=self.end,
+            epochs=list(self.epochs),
+            segments=list(self.runs),
+            snapshot=self.taken,
+            batches=(piece.batch(i) for piece, i in self._batches(start, self.end)),
+        )
+
+
+def add_epoch(epochs: list[tuple[int, int]], epoch: int, start: int) -> None:
+    """Leader epoch `epoch` begins at offset `start`: epochs under which nothing was written go."""
+    while epochs and epochs[-1][1] >= start:
+        epochs.pop()
+    epochs.append((epoch, start))
+
+
+def take_epoch(epochs: list[tuple[int, int]], epoch: int, end: int) -> None:
+    """An opener's leader epoch (-1: keep ours) against the log's; raises `Fenced` where it is older."""
+    if epoch < 0 or epoch == epochs[-1][0]:
+        return
+    if epoch < epochs[-1][0]:
+        raise Fenced(f"leader epoch {epoch} is older than {epochs[-1][0]}")
+    add_epoch(epochs, epoch, end)
+
+
+class MemoryLogStore(LogStore):
+    """All logs, by topic id and index; `bytes_max` bounds the chunks of all together."""
+
+    is_backlogged = False
+
+    def __init__(self, bytes_max: int | None) -> None:
+        self._logs: dict[tuple[bytes, int], MemoryLog] = {}
+        self._bytes_max = bytes_max
+        self._bytes = 0
+
+    def take(self, size: int) -> None:
+        """Account for `size` bytes more (or fewer); raises `DiskFull` above the limit."""
+        if size > 0 and self._bytes_max is not None and self._bytes + size > self._bytes_max:
+            raise DiskFull(f"the memory engine's limit of {self._bytes_max} bytes is reached")
+        self._bytes += size
+
+    def open(self, ref: PartitionRef, epoch: int) -> Token:
+        key = (ref.topic_id, ref.index)
+        log = self._logs.get(key)
+        if log is None:
+            log = self._logs[key] = MemoryLog(self)
+        try:
+            return completed(log.opened(epoch))
+        except Fenced as error:
+            return completed(error)
+
+    def drop(self, topic_id: bytes) -> Token:
+        for key in [key for key in self._logs if key[0] == topic_id]:
+            self._logs.pop(key).drop()
+        return completed(None)
+
+    def sweep(self, known_topic_ids: set[bytes]) -> Token:
+        return completed(None)
+
+
+class MemoryShardStore(ShardStore):
+    """Shards as dicts."""
+
+    def __init__(self) -> None:
+        self._shards: dict[str, dict[str, str]] = {}
+
+    def load(self, shard: str, epoch: int = 0) -> Iterator[tuple[str, str]]:
+        return iter(sorted(self._shards.get(shard, {}).items()))
+
+    def shards(self) -> list[str]:
+        return sorted(name for name, rows in self._shards.items() if rows)
+
+    def write(self, shard: str, puts: Iterable[tuple[str, str]], deletes: Iterable[str] = (), epoch: int = 0) -> Token:
+        rows = self._shards.setdefault(shard, {})
+        rows.update(puts)
+        for key in deletes:
+            rows.pop(key, None)
+        return completed(None)
+
+
+class MemoryEngine(Engine):
+    """Both stores in memory. `bytes_max`: how many bytes all logs may take together; None: no limit."""
+
+    logs: MemoryLogStore
+    shards: MemoryShardStore
+
+    def __init__(self, env: Env, *, cluster_id: str | None = None, bytes_max: int | None = None) -> None:
+        self.logs = MemoryLogStore(bytes_max)
+        self.shards = MemoryShardStore()
+        self.cluster_id = cluster_id or make_cluster_id(env)
+
+    def close(self) -> Token:
+        return completed(None)
+
+
+def make_cluster_id(env: Env) -> str:
+    """22 characters of URL-safe base64; never a leading dash, as in Kafka: tools take it for an option."""
+    while True:
+        made = base64.urlsafe_b64encode(env.random_bytes(16)).decode().rstrip("=")
+        if not made.startswith("-"):
+            return made
