@@ -259,10 +259,10 @@ def _type_default(type_: NotNull) -> Any:
         return _FRESH
     if any(spec.default is _FRESH for spec in type_.FIELDS):
         return _FRESH
-    return _shared_default(type_)
+    return shared_default(type_)
 
 
-def _shared_default(cls: type[Struct]) -> Struct:
+def shared_default(cls: type[_S]) -> _S:
     """A read-only instance with all defaults, one for each class.
 
     Most structs inside others are tagged and rarely set, three in each partition of a Fetch response. Sharing
@@ -280,5 +280,4 @@ def _shared_default(cls: type[Struct]) -> Struct:
         shared = read_only()
         read_only.__setattr__ = refuse  # type: ignore[assignment,method-assign]
         cls._shared = shared  # type: ignore[attr-defined]
-    assert isinstance(shared, Struct)
-    return shared
+    return cast(_S, shared)

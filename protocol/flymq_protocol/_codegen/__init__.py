@@ -1,0 +1,1 @@
+"""The emitters behind `flymq_protocol.generate`: layouts in, Python source out."""

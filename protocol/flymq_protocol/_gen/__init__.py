@@ -1,0 +1,1 @@
+"""Generated codecs, one module per API key: see `flymq_protocol.generate`."""
