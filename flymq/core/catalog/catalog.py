@@ -31,6 +31,8 @@ _INTERNAL_IDS = {
     TRANSACTION_STATE: (bytes.fromhex("0f1e9a52c0664c1f8b5dd0c7a1f10002"), "transaction.state.log.num.partitions"),
 }
 
+_INTERNAL_OVERRIDES = {"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": "104857600"}
+
 
 class TopicError:
     """Why a topic is not created, deleted or found: the wire's error code and a text for the user."""
@@ -75,7 +77,7 @@ class Catalog:
         self._by_id: dict[bytes, Topic] = {}
         self._taken: dict[str, str] = {}  # collision key -> name, of topics and of creations under way
         for name, (topic_id, partitions) in _INTERNAL_IDS.items():
-            self.add(Topic(name, topic_id, config.int(partitions), is_internal=True))
+            self.add(Topic(name, topic_id, config.int(partitions), _INTERNAL_OVERRIDES, is_internal=True))
 
     def __len__(self) -> int:
         return len(self._by_name)

@@ -1,0 +1,53 @@
+"""ApiVersions: v0-4.
+
+Tells which APIs this broker serves, and in which versions.
+
+Versions:
+    v3: the client's software name and version (KIP-511); features (KIP-584). v4: nothing for FlyMQ.
+Behaviour:
+    * Computed from the handler table, so that nothing is advertised that is not served.
+    * No features, supported or finalized: transaction.version 2 and group.version 1 would make clients
+      use what is not there yet. The epoch is 0, which is a known one.
+    * A version that is not known is answered in v0 by `unsupported_version`, without reading the body.
+Errors:
+    INVALID_REQUEST: the client's name or version is not of `[a-zA-Z0-9.-]`, or starts or ends in `.` or `-`.
+    UNSUPPORTED_VERSION: see above; the one row says what to ask with.
+Source:
+    KIP-511, KIP-584; ApiVersionsRequest.isValid in Apache Kafka 4.
+"""
+
+from __future__ import annotations
+
+import re
+
+from flymq.broker.context import RequestContext, Services
+from flymq.broker.handlers import HANDLERS
+from flymq_protocol.api.k18_api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse
+from flymq_protocol.errors import ErrorCode
+
+_KEY = 18
+_SOFTWARE_FROM = 3
+_SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?\Z")
+
+
+def handle(ctx: RequestContext, request: ApiVersionsRequest, services: Services) -> ApiVersionsResponse:
+    if ctx.api_version >= _SOFTWARE_FROM and not (
+        _SOFTWARE.match(request.client_software_name) and _SOFTWARE.match(request.client_software_version)
+    ):
+        return refuse(request, ErrorCode.INVALID_REQUEST)
+    return ApiVersionsResponse(api_keys=[_row(key) for key in sorted(HANDLERS)], finalized_features_epoch=0)
+
+
+def unsupported_version() -> ApiVersionsResponse:
+    """The answer to a version that is not served; to be encoded as v0 (KIP-511)."""
+    return ApiVersionsResponse(error_code=ErrorCode.UNSUPPORTED_VERSION, api_keys=[_row(_KEY)])
+
+
+def _row(key: int) -> ApiVersion:
+    served = HANDLERS[key]
+    return ApiVersion(key, served.advertise_min, served.max_version)
+
+
+def refuse(request: ApiVersionsRequest, code: ErrorCode) -> ApiVersionsResponse:
+    """The error, without any row."""
+    return ApiVersionsResponse(error_code=code)
