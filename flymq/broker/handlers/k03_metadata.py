@@ -25,7 +25,6 @@ Source:
 from __future__ import annotations
 
 from flymq.broker.context import RequestContext, Services
-from flymq.broker.encoded import Encoded
 from flymq.broker.operations import CLUSTER_OPERATIONS, NOT_ASKED, TOPIC_OPERATIONS
 from flymq.core.catalog import Topic, TopicError, why_illegal
 from flymq.env import gather
@@ -45,7 +44,7 @@ _KEPT_ANSWERS_MAX = 256
 _BY_ID_FROM = 12
 
 
-def handle(ctx: RequestContext, request: MetadataRequest, services: Services) -> MetadataResponse | Encoded | Pending:
+def handle(ctx: RequestContext, request: MetadataRequest, services: Services) -> MetadataResponse | bytes | Pending:
     wanted = _wanted(ctx.api_version, request)
     if wanted is None:
         return _kept_answer(ctx, request, services)
@@ -72,7 +71,8 @@ def _wanted(version: int, request: MetadataRequest) -> list[MetadataRequestTopic
     return request.topics if request.topics or version > 0 else None
 
 
-def _kept_answer(ctx: RequestContext, request: MetadataRequest, services: Services) -> Encoded:
+# The bytes of the body do for every client: the correlation id is not among them.
+def _kept_answer(ctx: RequestContext, request: MetadataRequest, services: Services) -> bytes:
     wanted = _wanted(ctx.api_version, request)
     key = (
         "metadata",
@@ -83,11 +83,11 @@ def _kept_answer(ctx: RequestContext, request: MetadataRequest, services: Servic
         ctx.local_address,
     )
     kept = services.topics.answers
-    answer: Encoded | None = kept.get(key)
+    answer: bytes | None = kept.get(key)
     if answer is None:
         if len(kept) >= _KEPT_ANSWERS_MAX:
             kept.clear()
-        answer = kept[key] = Encoded(_answer(ctx, request, services, {}), ctx.api_version)
+        answer = kept[key] = _answer(ctx, request, services, {}).encode(ctx.api_version)
     return answer
 
 
