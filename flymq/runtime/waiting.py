@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from flymq.env import Token
+from flymq.storage.api import Chunk
 
 
 class Ended(Enum):
@@ -31,3 +32,22 @@ class Pending:
     def __init__(self, token: Token, finish: Callable[[Any], Any]) -> None:
         self.token = token
         self.finish = finish
+
+
+class OnLoan:
+    """A response whose records lie in buffers on loan: given back once they are written to the socket."""
+
+    __slots__ = ("chunks", "response")
+
+    def __init__(self, response: Any, chunks: list[Chunk]) -> None:
+        self.response = response
+        self.chunks = chunks
+
+
+class Hangup:
+    """What a handler returns instead of a response to have the connection closed (acks=0 that failed)."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason

@@ -1,0 +1,42 @@
+# The README's two commands are `make run` and `make test`: each sets up its own virtual environment.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run dev test check compat clean
+
+run: $(VENV)/.run  ## start a durable broker on localhost:9092, data in ./flymq-data
+	$(BIN)/flymq serve
+
+dev: $(VENV)/.run  ## start a broker in memory on localhost:9092
+	$(BIN)/flymq dev
+
+test: $(VENV)/.test  ## run the tests that need nothing but Python
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.test  ## types, style, layers
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+compat: $(VENV)/.test  ## run the tests that need a JDK, Maven, kcat or root too
+	$(BIN)/python -m pytest -m compat
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "FlyMQ needs Python 3.11 or newer; this is $$($(PYTHON) --version 2>&1)." >&2; \
+	    echo "  Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "Python's venv module is missing. On Debian: apt install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+
+$(VENV)/.run: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.run
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

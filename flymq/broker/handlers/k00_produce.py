@@ -1,0 +1,154 @@
+"""Produce: v3-13 (advertised from 0, as Kafka does).
+
+Appends one record batch to each named partition.
+
+Versions:
+    v7: zstd batches allowed (KIP-110).
+    v8: record_errors and error_message (KIP-467).
+    v10: current_leader and node_endpoints (KIP-951): never filled, one node leads all.
+    v13: topics by id (KIP-516).
+Behaviour:
+    * acks -1 answers when the batch is durable, acks 1 when it is appended, acks 0 never.
+    * A retry of a batch that is in the log gets the original's offset, once that is durable.
+    * timeout_ms ends the wait with REQUEST_TIMED_OUT; the append stays.
+    * acks 0 with an error in any partition closes the connection: the only way to tell.
+    * Left out: transactions (KIP-98, KIP-890).
+Errors:
+    INVALID_REQUIRED_ACKS: acks is not -1, 0 or 1.
+    UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID: no such partition; Produce never creates.
+    INVALID_TOPIC_EXCEPTION: an internal topic.
+    UNSUPPORTED_COMPRESSION_TYPE: zstd before v7.
+    KAFKA_STORAGE_ERROR: the batch could not be written.
+    and those of `PartitionLog.plan`.
+Source:
+    KafkaApis.handleProduceRequest, ReplicaManager.appendRecords in Apache Kafka 4.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from flymq.broker.context import RequestContext, Services
+from flymq.core.log.plan import AppendError, AppendPlan, Duplicate
+from flymq.env import Token, gather
+from flymq.runtime.partitions import Partition
+from flymq.runtime.waiting import Ended, Hangup, Pending
+from flymq_protocol.api.k00_produce import (
+    BatchIndexAndErrorMessage,
+    PartitionProduceResponse,
+    ProduceRequest,
+    ProduceResponse,
+    TopicProduceResponse,
+)
+from flymq_protocol.errors import ErrorCode
+
+_IDS_FROM_VERSION = 13
+_ZSTD_FROM_VERSION = 7
+_ZSTD = 4
+_ATTRIBUTES_LOW_BYTE = 22
+_ADMIN_CLIENT = "__admin_client"  # the one client id that Kafka lets write to internal topics
+
+_NO_RECORDS = memoryview(b"")
+
+
+def handle(
+    ctx: RequestContext, request: ProduceRequest, services: Services
+) -> ProduceResponse | Pending | Hangup | None:
+    acks = request.acks
+    if acks not in (-1, 0, 1):
+        return refuse(request, ErrorCode.INVALID_REQUIRED_ACKS)
+    now_ms = services.env.now_ms()
+    by_id = ctx.api_version >= _IDS_FROM_VERSION
+    topics: list[TopicProduceResponse] = []
+    waiting: list[tuple[PartitionProduceResponse, Token]] = []
+    failed: int = 0
+    for topic in request.topic_data:
+        results: list[PartitionProduceResponse] = []
+        for data in topic.partition_data:
+            if by_id:
+                partition = services.partitions.find_by_id(topic.topic_id, data.index)
+            else:
+                partition = services.partitions.find(topic.name, data.index)
+            if partition is None:
+                result = PartitionProduceResponse(data.index, _unknown(services, by_id, topic.topic_id), -1)
+            else:
+                records = _NO_RECORDS if data.records is None else data.records
+                answer = _refuse_early(ctx, topic.name, records) or partition.append(memoryview(records), now_ms)
+                result = _result(partition, answer)
+                if acks == -1 and answer.__class__ is not AppendError:
+                    token = partition.when_durable(answer.last_offset)  # type: ignore[union-attr]  # not an error
+                    if token is not None:
+                        waiting.append((result, token))
+            failed = failed or result.error_code
+            results.append(result)
+        topics.append(TopicProduceResponse(topic.name, topic.topic_id, results))
+    if acks == 0:
+        return Hangup(f"produce with acks=0 failed: {ErrorCode(failed).name}") if failed else None
+    response = ProduceResponse(topics)
+    if not waiting:
+        return response
+    token = gather([token for _, token in waiting])
+    timer = services.env.call_in(max(0, request.timeout_ms), token.complete, Ended.DEADLINE)
+    token.then(lambda _: timer.cancel())
+    return Pending(token, partial(_finish, response, waiting))
+
+
+def _finish(
+    response: ProduceResponse, waiting: list[tuple[PartitionProduceResponse, Token]], _: object
+) -> ProduceResponse:
+    for result, token in waiting:
+        if not token.done or token.result is Ended.SHUTDOWN:
+            _fail(result, ErrorCode.REQUEST_TIMED_OUT, "the batch is appended, but not durable yet")
+        elif token.result is not None:
+            _fail(result, ErrorCode.KAFKA_STORAGE_ERROR, str(token.result))
+    return response
+
+
+def _fail(result: PartitionProduceResponse, code: ErrorCode, message: str) -> None:
+    result.error_code = code
+    result.base_offset = result.log_append_time_ms = result.log_start_offset = -1
+    result.error_message = message
+
+
+def _unknown(services: Services, by_id: bool, topic_id: bytes) -> ErrorCode:
+    if by_id and not services.partitions.has_id(topic_id):
+        return ErrorCode.UNKNOWN_TOPIC_ID
+    return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+
+def _refuse_early(ctx: RequestContext, topic: str, records: memoryview) -> AppendError | None:
+    """What depends on the request's version or client rather than on the log."""
+    if (
+        ctx.api_version < _ZSTD_FROM_VERSION
+        and len(records) > _ATTRIBUTES_LOW_BYTE
+        and records[_ATTRIBUTES_LOW_BYTE] & 7 == _ZSTD
+    ):
+        return AppendError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce v7")
+    return None
+
+
+def _result(partition: Partition, answer: AppendPlan | Duplicate | AppendError) -> PartitionProduceResponse:
+    log = partition.log
+    if isinstance(answer, AppendError):
+        errors = []
+        if answer.code == ErrorCode.INVALID_TIMESTAMP:
+            errors = [BatchIndexAndErrorMessage(0, answer.message)]
+        return PartitionProduceResponse(partition.index, answer.code, -1, -1, -1, errors, answer.message)
+    append_time = -1
+    if log.config.log_append_time:
+        append_time = answer.timestamp if isinstance(answer, Duplicate) else answer.max_timestamp
+    return PartitionProduceResponse(partition.index, 0, answer.base_offset, append_time, log.log_start)
+
+
+def refuse(request: ProduceRequest, code: ErrorCode) -> ProduceResponse:
+    """The same error for every partition."""
+    return ProduceResponse(
+        [
+            TopicProduceResponse(
+                topic.name,
+                topic.topic_id,
+                [PartitionProduceResponse(data.index, code, -1) for data in topic.partition_data],
+            )
+            for topic in request.topic_data
+        ]
+    )

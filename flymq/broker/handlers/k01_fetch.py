@@ -1,0 +1,181 @@
+"""Fetch: v4-18.
+
+Reads whole record batches, waiting for data where there is not enough.
+
+Versions:
+    v7: incremental fetch sessions (KIP-227).
+    v9: current_leader_epoch is checked (KIP-320).
+    v12: last_fetched_epoch is checked, diverging_epoch is answered (KIP-595).
+    v13: topics by id (KIP-516).
+    v16: current_leader and node_endpoints with FENCED_LEADER_EPOCH (KIP-951).
+Behaviour:
+    * Answers at once where max_wait_ms <= 0, nothing is asked, any partition is in error, or min_bytes
+      are there; else parks until then, or the deadline.
+    * Batches are whole, beginning with the one that contains the offset; the first partition with data
+      gives one batch whatever the limits.
+    * Reads stop at the high watermark; between it and the log end there is nothing, without an error.
+    * Left out: aborted transactions (none exist yet), followers.
+Errors:
+    Top-level: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR.
+    Per partition: those of `FetchTarget.check`; records are then empty, not null.
+Source:
+    KafkaApis.handleFetchRequest, DelayedFetch in Apache Kafka 4.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from flymq.broker.context import RequestContext, Services
+from flymq.env import Token, gather
+from flymq.runtime.fetch_sessions import FetchPlan
+from flymq.runtime.fetching import FetchTarget, ParkedFetch, read, survey
+from flymq.runtime.waiting import Ended, OnLoan, Pending
+from flymq.storage.api import Chunk
+from flymq_protocol.api.k01_fetch import (
+    EpochEndOffset,
+    FetchableTopicResponse,
+    FetchRequest,
+    FetchResponse,
+    LeaderIdAndEpoch,
+    NodeEndpoint,
+    PartitionData,
+)
+from flymq_protocol.errors import ErrorCode
+
+_READ_COMMITTED = 1
+_LEADERS_FROM_VERSION = 16
+_NOTHING = memoryview(b"")
+
+
+def handle(ctx: RequestContext, request: FetchRequest, services: Services) -> FetchResponse | OnLoan | Pending:
+    plan = services.fetch_sessions.plan(request, ctx.api_version)
+    if plan.error:
+        return FetchResponse(error_code=plan.error)
+    fetch = _Fetch(ctx, plan, services, request)
+    targets = plan.targets
+    ready = survey(targets, services.partitions, request.min_bytes)
+    if ready or request.max_wait_ms <= 0 or not targets:
+        return fetch.answer()
+    parked = ParkedFetch(services.env, services.partitions, targets, request.min_bytes, request.max_wait_ms)
+    return Pending(parked.token, fetch.woken)
+
+
+class _Fetch:
+    """One fetch on its way from survey to response: only copies of what the request said."""
+
+    __slots__ = ("_bytes_max", "_ctx", "_plan", "_read_committed", "_services")
+
+    def __init__(self, ctx: RequestContext, plan: FetchPlan, services: Services, request: FetchRequest) -> None:
+        self._ctx = ctx
+        self._plan = plan
+        self._services = services
+        self._bytes_max = min(request.max_bytes, services.config.int("fetch.max.bytes"))
+        self._read_committed = request.isolation_level == _READ_COMMITTED
+
+    def woken(self, result: object) -> FetchResponse | OnLoan | Pending:
+        """The wait is over: there is data, or the deadline has come."""
+        if result is Ended.DISCONNECT:
+            return FetchResponse()
+        survey(self._plan.targets, self._services.partitions, 0)  # things may have changed meanwhile
+        return self.answer()
+
+    def answer(self) -> FetchResponse | OnLoan | Pending:
+        found, cold = read(self._plan.targets, self._bytes_max)
+        if cold:
+            return Pending(gather(cold), partial(self._read_done, found))
+        return self._respond(found)
+
+    def _read_done(self, found: list[Chunk | Token | None], result: object) -> FetchResponse | OnLoan:
+        if result is Ended.DISCONNECT:
+            # Reads that are still under way must not keep their buffers from the pool.
+            for item in found:
+                if isinstance(item, Token):
+                    item.then(_release)
+                elif item is not None:
+                    item.release()
+            return FetchResponse()
+        chunks: list[Chunk | Token | None] = []
+        for target, item in zip(self._plan.targets, found, strict=True):
+            chunk = item.result if isinstance(item, Token) else item
+            if isinstance(chunk, Exception) or (isinstance(item, Token) and not item.done):
+                target.error = ErrorCode.KAFKA_STORAGE_ERROR
+                chunk = None
+            chunks.append(chunk)
+        return self._respond(chunks)
+
+    def _respond(self, found: list[Chunk | Token | None]) -> FetchResponse | OnLoan:
+        """Build the response; a session leaves out what it has told already."""
+        plan = self._plan
+        session = plan.session
+        chunks: list[Chunk] = []
+        topics: list[FetchableTopicResponse] = []
+        last_topic: str | bytes | None = None
+        fenced = False
+        for target, chunk in zip(plan.targets, found, strict=True):
+            data = self._partition_data(target, chunk)
+            if chunk.__class__ is Chunk:
+                chunks.append(chunk)  # type: ignore[arg-type]  # tokens were resolved before
+            if session is not None and not session.keep(target, data) and plan.is_incremental:
+                continue
+            if target.error == ErrorCode.FENCED_LEADER_EPOCH and target.partition is not None:
+                data.current_leader = LeaderIdAndEpoch(
+                    self._services.placement.node_id, target.partition.log.leader_epoch
+                )
+                fenced = True
+            topic = target.topic if target.topic_id is None else target.topic_id
+            if topic == last_topic:
+                topics[-1].partitions.append(data)
+            else:
+                last_topic = topic
+                if target.topic_id is None:
+                    topics.append(FetchableTopicResponse(topic=target.topic, partitions=[data]))
+                else:
+                    topics.append(FetchableTopicResponse(topic_id=target.topic_id, partitions=[data]))
+        response = FetchResponse(session_id=0 if session is None else session.id, responses=topics)
+        if fenced and self._ctx.api_version >= _LEADERS_FROM_VERSION:
+            placement = self._services.placement
+            host, port = placement.advertised(self._ctx.local_address)
+            response.node_endpoints = [NodeEndpoint(placement.node_id, host, port)]
+        return OnLoan(response, chunks) if chunks else response
+
+    def _partition_data(self, target: FetchTarget, chunk: Chunk | Token | None) -> PartitionData:
+        partition = target.partition
+        if target.error or partition is None:
+            return PartitionData(target.index, target.error, -1, records=_NOTHING)
+        log = partition.log
+        watermark = log.high_watermark
+        data = PartitionData(
+            target.index,
+            0,
+            watermark,
+            last_stable_offset=watermark,
+            log_start_offset=log.log_start,
+            aborted_transactions=[] if self._read_committed else None,
+            records=chunk.data if isinstance(chunk, Chunk) else _NOTHING,
+        )
+        if target.last_fetched_epoch >= 0:
+            diverging = target.diverging_epoch()
+            if diverging is not None:
+                data.diverging_epoch = EpochEndOffset(*diverging)
+        return data
+
+
+def _release(result: object) -> None:
+    if isinstance(result, Chunk):
+        result.release()
+
+
+def refuse(request: FetchRequest, code: ErrorCode) -> FetchResponse:
+    """The same error for every partition."""
+    return FetchResponse(
+        error_code=code,
+        responses=[
+            FetchableTopicResponse(
+                topic.topic,
+                topic.topic_id,
+                [PartitionData(wanted.partition, code, -1, records=b"") for wanted in topic.partitions],
+            )
+            for topic in request.topics
+        ],
+    )

@@ -1,0 +1,126 @@
+"""ListOffsets: v1-11.
+
+Finds the ends of a log, or the first record at or after a time.
+
+Versions:
+    v2: isolation_level. v4: leader epochs (KIP-320).
+    v7: timestamp -3, the record with the largest timestamp (KIP-734).
+    v8: -4, earliest local (KIP-405): the log start here. v9: -5, v11: -6, tiered: always -1 here.
+    v10: timeout_ms, not needed: nothing here waits for another broker.
+Behaviour:
+    * A timestamp finds a record, not a batch, and answers that record's own time and epoch.
+    * Nothing found is offset -1, timestamp -1, without an error.
+Errors:
+    UNKNOWN_TOPIC_OR_PARTITION: no such partition.
+    UNSUPPORTED_VERSION: a negative timestamp that this version does not know.
+    INVALID_REQUEST: a partition named twice.
+    FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH: as in Fetch.
+    KAFKA_STORAGE_ERROR: the partition is offline, or its records cannot be read.
+Source:
+    KafkaApis.handleListOffsetRequest, UnifiedLog.fetchOffsetByTimestamp in Apache Kafka 4.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+
+from flymq.broker.context import RequestContext, Services
+from flymq.env import Token, gather
+from flymq.runtime.partitions import Partition
+from flymq.runtime.timestamps import find_latest, find_timestamp
+from flymq.runtime.waiting import Pending
+from flymq_protocol.api.k02_list_offsets import (
+    ListOffsetsPartition,
+    ListOffsetsPartitionResponse,
+    ListOffsetsRequest,
+    ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+)
+from flymq_protocol.errors import ErrorCode
+
+LATEST = -1
+EARLIEST = -2
+MAX_TIMESTAMP = -3
+EARLIEST_LOCAL = -4
+LATEST_TIERED = -5
+EARLIEST_PENDING_UPLOAD = -6
+
+_FROM_VERSION = {
+    LATEST: 1,
+    EARLIEST: 1,
+    MAX_TIMESTAMP: 7,
+    EARLIEST_LOCAL: 8,
+    LATEST_TIERED: 9,
+    EARLIEST_PENDING_UPLOAD: 11,
+}
+
+
+def handle(ctx: RequestContext, request: ListOffsetsRequest, services: Services) -> ListOffsetsResponse | Pending:
+    asked = Counter((topic.name, wanted.partition_index) for topic in request.topics for wanted in topic.partitions)
+    looking: list[Token] = []
+    topics = []
+    for topic in request.topics:
+        answers = []
+        for wanted in topic.partitions:
+            partition = services.partitions.find(topic.name, wanted.partition_index)
+            answer = ListOffsetsPartitionResponse(wanted.partition_index, 0)
+            answer.error_code = _check(ctx, wanted, partition, asked[topic.name, wanted.partition_index])
+            if partition is not None and not answer.error_code:
+                token = _look_up(services, partition, wanted.timestamp, answer)
+                if token is not None:
+                    looking.append(token)
+            answers.append(answer)
+        topics.append(ListOffsetsTopicResponse(topic.name, answers))
+    response = ListOffsetsResponse(topics=topics)
+    return Pending(gather(looking), lambda _: response) if looking else response
+
+
+def _check(ctx: RequestContext, wanted: ListOffsetsPartition, partition: Partition | None, times: int) -> int:
+    if times > 1:
+        return ErrorCode.INVALID_REQUEST
+    if partition is None:
+        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if wanted.timestamp < 0 and ctx.api_version < _FROM_VERSION.get(wanted.timestamp, ctx.api_version + 1):
+        return ErrorCode.UNSUPPORTED_VERSION
+    return partition.check_epoch(wanted.current_leader_epoch)
+
+
+def _look_up(
+    services: Services, partition: Partition, timestamp: int, answer: ListOffsetsPartitionResponse
+) -> Token | None:
+    """Fill `answer`, or return the token after which it is filled."""
+    log = partition.log
+    if timestamp == LATEST:
+        answer.offset, answer.leader_epoch = log.high_watermark, log.leader_epoch
+        return None
+    if timestamp in (EARLIEST, EARLIEST_LOCAL):
+        answer.offset, answer.leader_epoch = log.log_start, log.epoch_at(log.log_start)
+        return None
+    if timestamp in (LATEST_TIERED, EARLIEST_PENDING_UPLOAD):
+        return None
+    token = find_latest(services.env, partition) if timestamp == MAX_TIMESTAMP else find_timestamp(
+        services.env, partition, timestamp
+    )
+    token.then(partial(_found, partition, answer))
+    return token
+
+
+def _found(partition: Partition, answer: ListOffsetsPartitionResponse, result: object) -> None:
+    if isinstance(result, Exception):
+        answer.error_code = ErrorCode.KAFKA_STORAGE_ERROR
+    elif isinstance(result, tuple):
+        answer.offset, answer.timestamp = result
+        answer.leader_epoch = partition.log.epoch_at(answer.offset)
+
+
+def refuse(request: ListOffsetsRequest, code: ErrorCode) -> ListOffsetsResponse:
+    """The same error for every partition."""
+    return ListOffsetsResponse(
+        topics=[
+            ListOffsetsTopicResponse(
+                topic.name, [ListOffsetsPartitionResponse(wanted.partition_index, code) for wanted in topic.partitions]
+            )
+            for topic in request.topics
+        ]
+    )

@@ -1,0 +1,332 @@
+"""One client's connection: frames in, requests applied in order, answers out in the same order.
+
+A request takes a slot when it is applied. A later request may be applied while an earlier one
+waits, but slots are answered from the head only. What a waiting request will read is read when its
+turn comes, so a connection holds the bytes of one answer, not of all.
+
+Reading stops while the peer doesn't read, while too many slots wait, and while the disk is behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from flymq.broker.dispatch import Request
+from flymq.runtime.waiting import Ended, Hangup, OnLoan, Pending
+from flymq.storage.api import Chunk
+from flymq_protocol.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from flymq.broker.net.server import Server
+
+_log = logging.getLogger("flymq.connection")
+
+PRODUCE_KEY = 0
+FRAME_BYTES_MAX = 16 * 1024 * 1024  # of any request but Produce
+_BUFFER_AT_ONCE = 2 * 1024 * 1024  # a frame up to this gets its whole buffer when its size is known
+_FLUSH_BYTES = 1024 * 1024  # answers are written once a callback, or when they are this many bytes
+_HELD_BYTES_MAX = 4 * 1024 * 1024  # of answers ready behind one that waits
+_IOV_MAX = 1024
+
+
+class Connection(asyncio.BufferedProtocol):
+    """Driven by the event loop; `server` is what all connections share."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._dispatcher = server.dispatcher
+        self._transport: asyncio.Transport
+        self._fd = -1
+        self._client_host = ""
+        self._local_address = ("", 0)
+        self._client_ids: dict[bytes, str | None] = {}
+        # Bytes of a frame that is not complete; None between frames: idle connections own no buffer
+        # and read into the one that all share.
+        self._own: memoryview | None = None
+        self._view = server.scratch
+        self._filled = 0
+        self._slots: deque[Request] = deque()
+        self._out: list[Any] = []
+        self._out_bytes = 0
+        self._held_bytes = 0
+        self._loans: list[Chunk] = []
+        self._is_unsent = False  # the transport still holds bytes that the peer doesn't take
+        self._is_stalled = False  # reading has stopped; complete frames may be in the buffer
+        self._is_producer = False
+        self._is_lost = False
+        self.used_at_ms = 0
+
+    # -- the loop's calls -------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=0)  # told as soon as anything is left unsent
+        socket = transport.get_extra_info("socket")
+        self._fd = socket.fileno()
+        peer = transport.get_extra_info("peername")
+        self._client_host = peer[0] if peer else ""
+        self._local_address = transport.get_extra_info("sockname")[:2]
+        self.used_at_ms = self._server.tick_ms
+        self._server.connections.add(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._view[self._filled :] if self._filled else self._view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._filled += nbytes
+        self.used_at_ms = self._server.tick_ms
+        self._apply_frames()
+
+    def pause_writing(self) -> None:
+        self._is_unsent = True
+
+    def resume_writing(self) -> None:
+        self._is_unsent = False
+        self._give_back()
+        self._answer()
+        self._flush()
+        self.resume()
+
+    def eof_received(self) -> bool:
+        return False  # close: nobody is there to read what still waits
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
+        self._server.connections.discard(self)
+        self._server.stalled.discard(self)
+        slots, self._slots = self._slots, deque()
+        for slot in slots:
+            if isinstance(slot.answer, Pending):
+                if not slot.answer.token.complete(Ended.DISCONNECT):
+                    slot.answer.finish(Ended.DISCONNECT)
+            elif isinstance(slot.answer, OnLoan):
+                self._loans.extend(slot.answer.chunks)
+        self._give_back()
+
+    # -- frames in --------------------------------------------------------------------------------
+
+    def _apply_frames(self) -> None:
+        view = self._view
+        filled = self._filled
+        position = 0
+        size = 0
+        try:
+            while filled - position >= 4:
+                size = int.from_bytes(view[position : position + 4], "big", signed=True)
+                if size < 0 or size > self._server.request_bytes_max:
+                    raise ProtocolError(f"a frame of {size} bytes")
+                end = position + 4 + size
+                if end > filled:
+                    break
+                self._apply(view[position + 4 : end])
+                position = end
+                if self._must_stall():
+                    self._stall()
+                    break
+            self._keep_rest(position, size)
+        except ProtocolError as wrong:
+            _log.info("closing the connection of %s: %s", self._client_host, wrong)
+            self.close()
+            return
+        except Exception:
+            _log.exception("closing the connection of %s", self._client_host)
+            self.close()
+            return
+        self._flush()
+
+    def _apply(self, frame: memoryview) -> None:
+        request = self._dispatcher.apply(frame, self._client_host, self._local_address, self._client_ids)
+        answer = request.answer
+        if request.call.key == PRODUCE_KEY:
+            self._is_producer = True
+        if answer is None:
+            return
+        kind = answer.__class__
+        if kind is Pending:
+            self._slots.append(request)
+            answer.token.then(partial(self._ready, request))
+        elif kind is Hangup:
+            raise ProtocolError(answer.reason)
+        elif self._slots:
+            self._slots.append(request)
+            if kind is OnLoan:
+                self._held_bytes += sum(len(chunk.data) for chunk in answer.chunks)
+        else:
+            self._send(request, answer)
+
+    def _keep_rest(self, position: int, frame_size: int) -> None:
+        """Move what is left of the buffer to its front, in a buffer with room for its frame."""
+        rest = self._filled - position
+        self._filled = rest
+        view = self._view
+        if not rest:
+            if self._own is not None and len(self._own) <= len(self._server.scratch):
+                self._own = None
+                self._view = self._server.scratch
+            return
+        needed = 4 + frame_size if rest >= 4 else 0
+        if not self._is_stalled and rest >= 6 and frame_size > FRAME_BYTES_MAX:
+            key = int.from_bytes(view[position + 4 : position + 6], "big", signed=True)
+            if key != PRODUCE_KEY:
+                raise ProtocolError(f"a frame of {frame_size} bytes for api key {key}")
+        if self._own is None or len(self._own) < max(needed, rest + 4):
+            # A peer that announces a large frame gets memory as it sends, not as it announces.
+            room = needed if needed <= _BUFFER_AT_ONCE else min(needed, max(2 * rest, _BUFFER_AT_ONCE))
+            self._own = memoryview(bytearray(max(room, rest + 4096)))
+            self._view = self._own
+            self._view[:rest] = view[position : position + rest]
+        elif position:
+            view[:rest] = view[position : position + rest]
+
+    # -- answers out ------------------------------------------------------------------------------
+
+    def _ready(self, request: Request, result: object) -> None:
+        """A waiting request's token is complete. Its answer is made when it is at the head."""
+        if self._is_lost:
+            request.answer.finish(Ended.DISCONNECT)
+            return
+        if self._slots and self._slots[0] is request and not self._is_unsent:
+            self._answer()
+            self._flush()
+            if self._is_stalled:
+                self.resume()
+
+    def _answer(self) -> None:
+        """Answer from the head, as far as slots are ready and the peer reads."""
+        slots = self._slots
+        while slots and not self._is_unsent:
+            request = slots[0]
+            answer = request.answer
+            if answer.__class__ is Pending:
+                if not answer.token.done:
+                    break
+                answer = self._finish(request, answer)
+                if answer.__class__ is Pending:
+                    request.answer = answer
+                    answer.token.then(partial(self._ready, request))
+                    continue
+            elif answer.__class__ is OnLoan:
+                self._held_bytes -= sum(len(chunk.data) for chunk in answer.chunks)
+            slots.popleft()
+            self._send(request, answer)
+            if self._out_bytes > _FLUSH_BYTES:
+                self._flush()
+
+    def _finish(self, request: Request, pending: Pending) -> Any:
+        try:
+            return pending.finish(pending.token.result)
+        except Exception:
+            try:
+                return self._dispatcher.failed(request.call, None)
+            except ProtocolError:
+                self.close()
+                return b""
+
+    def _send(self, request: Request, answer: Any) -> None:
+        if answer.__class__ is OnLoan:
+            self._loans.extend(answer.chunks)
+            answer = answer.response
+        parts = request.call.encode(request.correlation_id, answer)
+        self._out.extend(parts)
+        self._out_bytes += sum(map(len, parts))
+
+    def _flush(self) -> None:
+        """Write all that is there with one system call; what the socket doesn't take, the transport keeps."""
+        out = self._out
+        if not out or self._is_lost:
+            return
+        size = self._out_bytes
+        self._out = []
+        self._out_bytes = 0
+        transport = self._transport
+        if transport.get_write_buffer_size() or len(out) > _IOV_MAX:
+            transport.writelines(out)
+            return
+        try:
+            written = os.writev(self._fd, out)
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            transport.abort()
+            return
+        if written < size:
+            transport.writelines(_after(out, written))
+            if transport.get_write_buffer_size():
+                return  # `resume_writing` gives the loans back
+        self._give_back()
+
+    def _give_back(self) -> None:
+        if self._loans:
+            for chunk in self._loans:
+                chunk.release()
+            self._loans.clear()
+
+    # -- stalling ---------------------------------------------------------------------------------
+
+    def _must_stall(self) -> bool:
+        if self._out_bytes > _FLUSH_BYTES:
+            self._flush()
+        return (
+            self._is_unsent
+            or len(self._slots) >= self._server.slots_max
+            or self._held_bytes > _HELD_BYTES_MAX
+            or (self._is_producer and self._server.partitions.is_backlogged)
+        )
+
+    def _stall(self) -> None:
+        if not self._is_stalled:
+            self._is_stalled = True
+            self._transport.pause_reading()
+            self._server.stalled.add(self)
+
+    def resume(self) -> None:
+        """Go on with what has been read, then read again, unless there is a reason to stop still."""
+        if not self._is_stalled or self._is_lost or self._must_stall():
+            return
+        self._is_stalled = False
+        self._server.stalled.discard(self)
+        self._apply_frames()
+        if not self._is_stalled and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    # -- end --------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Write what is answered, then close."""
+        self._flush()
+        self._is_stalled = True  # nothing more is applied
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once, whatever is unsent."""
+        self._transport.abort()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Requests are applied but not answered yet, or answers not sent."""
+        return bool(self._slots) or self._is_unsent
+
+    def shrink(self) -> None:
+        """Give a large buffer back after a quiet time."""
+        if self._own is not None and not self._filled:
+            self._own = None
+            self._view = self._server.scratch
+
+
+def _after(parts: list[Any], written: int) -> list[memoryview]:
+    """What is left of `parts` after `written` bytes."""
+    rest = []
+    for part in parts:
+        size = len(part)
+        if written >= size:
+            written -= size
+            continue
+        rest.append(memoryview(part)[written:])
+        written = 0
+    return rest

@@ -1,0 +1,67 @@
+"""Puts a broker's parts together. The one place that knows all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flymq.broker.context import Services
+from flymq.broker.dispatch import Dispatcher
+from flymq.broker.net.server import Server
+from flymq.core.settings import BrokerConfig
+from flymq.env import Env
+from flymq.runtime.fetch_sessions import FetchSessions
+from flymq.runtime.groups import Groups
+from flymq.runtime.partitions import Partitions
+from flymq.runtime.placement import Placement
+from flymq.runtime.producer_ids import ProducerIds
+from flymq.runtime.topics import Topics
+from flymq.storage.api import Engine
+
+
+def open_engine(env: Env, config: BrokerConfig, data_dir: str | None) -> Engine:
+    """Files in `data_dir`, or memory where it is None. Raises `EngineError`."""
+    if data_dir is None:
+        from flymq.storage.memory import MemoryEngine
+
+        return MemoryEngine(env)
+    from flymq.storage.files import FilesEngine
+
+    return FilesEngine(
+        data_dir,
+        env,
+        node_id=config.int("node.id"),
+        durability=config.str("flymq.durability"),
+        unflushed_bytes_max=config.int("flymq.unflushed.bytes.max"),
+        disk_free_min=config.int("flymq.disk.free.min"),
+        open_files_max=config.int("flymq.open.files.max"),
+        index_interval_bytes=config.int("log.index.interval.bytes"),
+    )
+
+
+def wire(env: Env, config: BrokerConfig, engine: Engine, on_fatal: Callable[[str], None]) -> Services:
+    """All services over an engine, nothing loaded yet."""
+    services = Services()
+    services.env = env
+    services.config = config
+    services.cluster_id = engine.cluster_id
+    services.placement = Placement(config.int("node.id"), engine.cluster_id, config)
+    services.partitions = Partitions(env, engine.logs, config.int("producer.id.expiration.ms"))
+    services.topics = Topics(env, engine.shards, services.partitions, config)
+    services.groups = Groups(env, engine.shards, config, on_fatal)
+    services.topics.on_deleted.append(lambda topic: services.groups.topic_deleted(topic.id))
+    services.producer_ids = ProducerIds(engine.shards)
+    services.fetch_sessions = FetchSessions(env, config.int("max.incremental.fetch.session.cache.slots"))
+    return services
+
+
+def make_server(services: Services) -> Server:
+    """A server that speaks for `services`; it does not listen yet."""
+    config = services.config
+    return Server(
+        services.env,
+        Dispatcher(services),
+        services.partitions,
+        request_bytes_max=config.int("socket.request.max.bytes"),
+        slots_max=config.int("flymq.connection.inflight.max"),
+        idle_ms_max=config.int("connections.max.idle.ms"),
+    )

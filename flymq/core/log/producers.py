@@ -1,0 +1,123 @@
+"""Idempotent producers of one partition: the window that tells a retry from a gap.
+
+Source: ProducerStateManager and ProducerAppendInfo in Apache Kafka 4; KIP-98, KIP-360.
+"""
+
+from __future__ import annotations
+
+from struct import Struct, error
+from zlib import crc32
+
+from flymq.core.log.plan import AppendError, Duplicate
+from flymq_protocol.errors import ErrorCode
+
+WINDOW = 5  # batches a producer may have in flight, as in Kafka
+_SEQUENCE_MASK = 0x7FFFFFFF  # after 2^31 - 1 comes 0
+
+Batch = tuple[int, int, int, int, int]
+"""(first sequence, last sequence, base offset, last offset, max timestamp)"""
+
+Entry = tuple[int, int, tuple[Batch, ...]]
+"""(producer epoch, wall-clock ms of the last batch, its last batches, oldest first)"""
+
+_HEAD = Struct(">HI")  # format version, number of producers
+_PRODUCER = Struct(">qhqB")  # producer id, epoch, last ms, number of batches
+_BATCH = Struct(">iiqqq")
+_CRC = Struct(">I")
+_VERSION = 1
+
+
+class BadSnapshot(ValueError):
+    """A producer snapshot that is damaged or of an unknown version."""
+
+
+def last_sequence(first_sequence: int, last_offset_delta: int) -> int:
+    """The sequence of a batch's last record; wraps after 2^31 - 1."""
+    return (first_sequence + last_offset_delta) & _SEQUENCE_MASK
+
+
+class Producers:
+    """Producer id -> its epoch and its last five batches."""
+
+    __slots__ = ("entries",)
+
+    def __init__(self) -> None:
+        self.entries: dict[int, Entry] = {}
+
+    def check(self, producer_id: int, epoch: int, first: int, last: int) -> Duplicate | AppendError | None:
+        """What to answer instead of appending; None: append it."""
+        entry = self.entries.get(producer_id)
+        if entry is None:
+            return None
+        known_epoch, _, batches = entry
+        if epoch == known_epoch:
+            if first == (batches[-1][1] + 1) & _SEQUENCE_MASK:
+                return None
+            for batch in batches:
+                if batch[0] == first and batch[1] == last:
+                    return Duplicate(batch[2], batch[3], batch[4])
+            return AppendError(
+                ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+                f"producer {producer_id} sent sequence {first} after {batches[-1][1]}",
+            )
+        if epoch < known_epoch:
+            return AppendError(
+                ErrorCode.INVALID_PRODUCER_EPOCH, f"producer {producer_id} is at epoch {known_epoch}, not {epoch}"
+            )
+        if first:
+            return AppendError(
+                ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+                f"producer {producer_id} began epoch {epoch} at sequence {first}, not 0",
+            )
+        return None
+
+    def add(self, producer_id: int, epoch: int, batch: Batch, now_ms: int) -> Entry | None:
+        """Take in an appended batch; returns the entry as it was, for `restore`."""
+        before = self.entries.get(producer_id)
+        batches = (*before[2][1 - WINDOW :], batch) if before is not None and before[0] == epoch else (batch,)
+        self.entries[producer_id] = (epoch, now_ms, batches)
+        return before
+
+    def restore(self, producer_id: int, before: Entry | None) -> None:
+        """Undo the newest `add`: a window moved for a batch that was not written would make the
+        retry a false success."""
+        if before is None:
+            del self.entries[producer_id]
+        else:
+            self.entries[producer_id] = before
+
+    def expire(self, before_ms: int) -> None:
+        """Forget producers whose last batch is older than `before_ms` (producer.id.expiration.ms)."""
+        for producer_id in [key for key, entry in self.entries.items() if entry[1] < before_ms]:
+            del self.entries[producer_id]
+
+    def snapshot(self) -> bytes:
+        """All of it as bytes, with a CRC: `load` reads it back."""
+        parts = [_HEAD.pack(_VERSION, len(self.entries))]
+        for producer_id, (epoch, last_ms, batches) in self.entries.items():
+            parts.append(_PRODUCER.pack(producer_id, epoch, last_ms, len(batches)))
+            parts.extend(_BATCH.pack(*batch) for batch in batches)
+        body = b"".join(parts)
+        return body + _CRC.pack(crc32(body))
+
+    def load(self, data: bytes) -> None:
+        """Replace everything by a snapshot; raises `BadSnapshot`."""
+        body = data[: -_CRC.size]
+        if len(data) < _HEAD.size + _CRC.size or _CRC.pack(crc32(body)) != data[-_CRC.size :]:
+            raise BadSnapshot("producer snapshot: wrong CRC")
+        version, count = _HEAD.unpack_from(body)
+        if version != _VERSION:
+            raise BadSnapshot(f"producer snapshot: unknown version {version}")
+        entries: dict[int, Entry] = {}
+        position = _HEAD.size
+        try:
+            for _ in range(count):
+                producer_id, epoch, last_ms, batch_count = _PRODUCER.unpack_from(body, position)
+                position += _PRODUCER.size
+                end = position + batch_count * _BATCH.size
+                batches = tuple(_BATCH.iter_unpack(body[position:end]))
+                entries[producer_id] = (epoch, last_ms, batches)
+                position = end
+        except error as wrong:
+            raise BadSnapshot(f"producer snapshot: {wrong}") from wrong
+        self.entries = entries

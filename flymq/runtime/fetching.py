@@ -1,0 +1,182 @@
+"""Fetch as the runtime sees it: what is asked of which partition, is there enough, and the reads.
+
+Answering has two steps. `survey` looks at positions in memory only and says whether to answer now;
+`read` gets the bytes. Between them a fetch may be parked until a partition has more, or its
+deadline.
+
+Source: ReplicaManager.fetchMessages, DelayedFetch, KIP-74, KIP-320, KIP-595 in Apache Kafka 4.
+"""
+
+from __future__ import annotations
+
+from flymq.env import Env, Timer, Token
+from flymq.runtime.partitions import Partition, Partitions, Waiter
+from flymq.runtime.waiting import Ended
+from flymq.storage.api import Chunk, StorageError
+from flymq_protocol.errors import ErrorCode
+
+
+class FetchTarget:
+    """What one fetch, or one fetch session, wants of one partition.
+
+    Named by topic id (Fetch v13+) or, where that is None, by name. The `sent_*` fields are what a session told last.
+    """
+
+    __slots__ = (
+        "error",
+        "index",
+        "last_fetched_epoch",
+        "leader_epoch",
+        "max_bytes",
+        "offset",
+        "partition",
+        "sent_high_watermark",
+        "sent_log_start",
+        "topic",
+        "topic_id",
+    )
+
+    def __init__(self, topic: str, topic_id: bytes | None, index: int) -> None:
+        self.topic = topic
+        self.topic_id = topic_id
+        self.index = index
+        self.partition: Partition | None = None
+        self.error = 0  # of the last survey or read
+        self.sent_high_watermark = -1
+        self.sent_log_start = -1
+
+    def update(self, offset: int, max_bytes: int, leader_epoch: int, last_fetched_epoch: int) -> None:
+        self.offset = offset
+        self.max_bytes = max_bytes
+        self.leader_epoch = leader_epoch  # -1: the client does not say
+        self.last_fetched_epoch = last_fetched_epoch  # -1: the client does not say
+
+    def check(self, partitions: Partitions) -> int:
+        """Find the partition and check the request against it; the error code, or 0.
+
+        Errors: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH,
+        OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR.
+        """
+        partition = self.partition
+        if partition is None or partition.is_closed:
+            partition = self._resolve(partitions)
+            if partition is None:
+                return self.error
+        log = partition.log
+        error = partition.check_epoch(self.leader_epoch)
+        if not error and not log.log_start <= self.offset <= log.end:
+            error = ErrorCode.OFFSET_OUT_OF_RANGE
+        self.error = error
+        return error
+
+    def _resolve(self, partitions: Partitions) -> Partition | None:
+        if self.topic_id is not None:
+            partition = partitions.find_by_id(self.topic_id, self.index)
+            known = partition is not None or partitions.has_id(self.topic_id)
+            self.error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if known else ErrorCode.UNKNOWN_TOPIC_ID
+        else:
+            partition = partitions.find(self.topic, self.index)
+            self.error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        self.partition = partition
+        return partition
+
+    def diverging_epoch(self) -> tuple[int, int] | None:
+        """(epoch, its end) where the client's log and ours part before its fetch offset (KIP-595)."""
+        if self.last_fetched_epoch < 0 or self.partition is None:
+            return None
+        epoch, end = self.partition.log.epoch_end(self.last_fetched_epoch)
+        if epoch < 0 or (epoch >= self.last_fetched_epoch and end >= self.offset):
+            return None
+        return epoch, end
+
+
+def survey(targets: list[FetchTarget], partitions: Partitions, bytes_min: int) -> bool:
+    """True where a fetch must be answered now: any error, or at least `bytes_min` to read.
+
+    Leaves each target's error in it.
+    """
+    readable = 0
+    ready = False
+    for target in targets:
+        if target.check(partitions):
+            ready = True
+            continue
+        partition = target.partition
+        assert partition is not None
+        limit = partition.log.high_watermark
+        if target.last_fetched_epoch >= 0 and target.diverging_epoch() is not None:
+            ready = True
+        elif target.offset < limit and not ready:
+            if bytes_min <= 1:
+                ready = True
+            else:
+                readable += partition.store.readable_bytes(target.offset, limit, bytes_min)
+                ready = readable >= bytes_min
+    return ready or bytes_min <= 0
+
+
+def read(targets: list[FetchTarget], bytes_max: int) -> tuple[list[Chunk | Token | None], list[Token]]:
+    """What each target gets, in order, and those of it that have to come from the disk yet.
+
+    `bytes_max` and each target's max_bytes bind, but the first partition with data gives one whole
+    batch in any case. Targets in error get None.
+    """
+    found: list[Chunk | Token | None] = []
+    cold: list[Token] = []
+    left = bytes_max
+    is_first = True
+    for target in targets:
+        chunk: Chunk | Token | None = None
+        partition = target.partition
+        if not target.error and partition is not None and (left > 0 or is_first):
+            limit = partition.log.high_watermark
+            diverges = target.last_fetched_epoch >= 0 and target.diverging_epoch() is not None
+            if target.offset < limit and not diverges:
+                size_max = target.max_bytes if target.max_bytes < left else left
+                try:
+                    chunk = partition.store.read(target.offset, limit, size_max, at_least_one=is_first)
+                except StorageError:
+                    target.error = ErrorCode.KAFKA_STORAGE_ERROR
+                if chunk.__class__ is Chunk:
+                    left -= len(chunk.data)
+                    is_first = False
+                elif chunk is not None:
+                    cold.append(chunk)
+                    left -= size_max  # not known yet; what it may be at most
+                    is_first = False
+        found.append(chunk)
+    return found, cold
+
+
+class ParkedFetch(Waiter):
+    """A fetch that waits for data. Its token completes with None (look again) or with `Ended`."""
+
+    __slots__ = ("_bytes_min", "_partitions", "_parked_on", "_targets", "_timer", "token")
+
+    def __init__(
+        self, env: Env, partitions: Partitions, targets: list[FetchTarget], bytes_min: int, wait_ms_max: int
+    ) -> None:
+        self.token = Token()
+        self._partitions = partitions
+        self._targets = targets
+        self._bytes_min = bytes_min
+        self._parked_on = [target.partition for target in targets if target.partition is not None]
+        for partition in self._parked_on:
+            partition.waiters[self] = None
+        self._timer: Timer = env.call_in(wait_ms_max, self.token.complete, Ended.DEADLINE)
+        # Also when the connection is lost, or the broker stops.
+        self.token.then(self._leave)
+
+    def wake(self) -> None:
+        if not self.token.done and (
+            self._bytes_min <= 1 or survey(self._targets, self._partitions, self._bytes_min) or self._any_closed()
+        ):
+            self.token.complete()
+
+    def _any_closed(self) -> bool:
+        return any(partition.is_closed for partition in self._parked_on)
+
+    def _leave(self, _: object) -> None:
+        self._timer.cancel()
+        for partition in self._parked_on:
+            partition.waiters.pop(self, None)

@@ -1,0 +1,309 @@
+"""Partitions at work: the pure log rules, a store that keeps the bytes, and whoever waits for either."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from flymq.core.log.partition_log import PartitionLog
+from flymq.core.log.plan import AppendError, AppendPlan, Duplicate
+from flymq.core.log.producers import BadSnapshot
+from flymq.env import Env, Token, completed, gather
+from flymq.runtime.waiting import Ended
+from flymq.storage.api import Corrupt, Log, LogStore, Opened, PartitionRef, StorageError
+from flymq_protocol.errors import ErrorCode
+from flymq_protocol.records.batch import stamp_log_append_time
+
+if TYPE_CHECKING:
+    from flymq.core.catalog import Topic
+    from flymq.core.settings import TopicConfig
+
+_log = logging.getLogger("flymq.partitions")
+
+_OFFSET = Struct(">q")
+_EPOCH = Struct(">i")
+_EPOCH_POSITION = 12
+
+_PRODUCERS_CHECK_MS = 10 * 60 * 1000
+
+# Waking a thousand long polls takes 15-27 ms: the loop gets a turn after each of so many.
+_WAKE_CHUNK = 64
+
+
+class Partition:
+    """One partition that this broker leads.
+
+    `log` decides, `store` keeps. `is_closed` once its topic is deleted: whoever holds a reference
+    must look the topic up again.
+    """
+
+    __slots__ = ("_acks", "_env", "_wake", "index", "is_closed", "log", "offline", "ref", "store", "waiters")
+
+    def __init__(self, ref: PartitionRef, env: Env, wake: Callable[[Partition], None]) -> None:
+        self.ref = ref
+        self.index = ref.index
+        self.log: PartitionLog
+        self.store: Log
+        self.offline: StorageError | None = None  # it has failed for good, until restart
+        self.is_closed = False
+        self.waiters: dict[Waiter, None] = {}  # parked fetches, in order of arrival
+        self._env = env
+        self._wake = wake
+        self._acks: deque[tuple[int, Token]] = deque()  # (last offset, who waits for it), ascending
+
+    def opened(self, opened: Opened, config: TopicConfig) -> None:
+        """Rebuild the rules' state from what the store found."""
+        log = PartitionLog(config, opened.log_start, opened.end, opened.epochs)
+        now_ms = self._env.now_ms()
+        if opened.snapshot is not None:
+            try:
+                log.producers.load(opened.snapshot[1])
+            except BadSnapshot as bad:
+                _log.warning("%s-%d: %s; idempotence starts anew", self.ref.topic, self.index, bad)
+        for batch in opened.batches:
+            log.apply(batch, now_ms)
+        if opened.segments:
+            active = opened.segments[-1]
+            log.resume_segment(active.base_offset, active.size_bytes, active.first_timestamp)
+        self.log = log
+        self.store = opened.log
+        self.store.on_durable = self._durable
+        self.store.on_offline = self._failed
+
+    def check_epoch(self, leader_epoch: int) -> int:
+        """The error code for a client that takes `leader_epoch` to be current; -1: it does not say.
+
+        Errors: KAFKA_STORAGE_ERROR, FENCED_LEADER_EPOCH (KIP-320), UNKNOWN_LEADER_EPOCH.
+        """
+        if self.offline is not None:
+            return ErrorCode.KAFKA_STORAGE_ERROR
+        if leader_epoch < 0 or leader_epoch == self.log.leader_epoch:
+            return 0
+        return (
+            ErrorCode.FENCED_LEADER_EPOCH
+            if leader_epoch < self.log.leader_epoch
+            else ErrorCode.UNKNOWN_LEADER_EPOCH
+        )
+
+    # -- append -----------------------------------------------------------------------------------
+
+    def append(self, batch: memoryview, now_ms: int) -> AppendPlan | Duplicate | AppendError:
+        """Append one produced batch. `batch` is stamped in place, and may be reused on return."""
+        if self.offline is not None:
+            return AppendError(ErrorCode.KAFKA_STORAGE_ERROR, str(self.offline))
+        log = self.log
+        plan = log.plan(batch, now_ms)
+        if plan.__class__ is not AppendPlan:
+            return plan
+        _OFFSET.pack_into(batch, 0, plan.base_offset)
+        _EPOCH.pack_into(batch, _EPOCH_POSITION, plan.leader_epoch)
+        if log.config.log_append_time:
+            stamp_log_append_time(batch, plan.max_timestamp)
+        try:
+            self.store.append(plan)
+        except StorageError as failure:
+            log.abandon(plan)
+            return AppendError(ErrorCode.KAFKA_STORAGE_ERROR, str(failure))
+        log.appended(plan)
+        if plan.roll:
+            self.snapshot_producers()
+        return plan
+
+    def when_durable(self, last_offset: int) -> Token | None:
+        """None where `last_offset` is below the high watermark; else a token for when it is.
+
+        The token completes with None, with a `StorageError`, or with `Ended.SHUTDOWN`.
+        """
+        if last_offset < self.log.high_watermark:
+            return None
+        if self.offline is not None:
+            return completed(self.offline)
+        token = Token()
+        acks = self._acks
+        if acks and acks[-1][0] > last_offset:  # a retry of a batch that is still on its way
+            position = next(i for i, (offset, _) in enumerate(acks) if offset > last_offset)
+            acks.insert(position, (last_offset, token))
+        else:
+            acks.append((last_offset, token))
+        return token
+
+    def _durable(self, offset: int) -> None:
+        if not self.log.durable_to(offset):
+            return
+        acks = self._acks
+        while acks and acks[0][0] < offset:
+            acks.popleft()[1].complete()
+        if self.waiters:
+            self._wake(self)
+
+    def _failed(self, failure: StorageError) -> None:
+        self.offline = failure
+        _log.error("%s-%d is offline until restart: %s", self.ref.topic, self.index, failure)
+        self._end_waiting(failure)
+
+    def _end_waiting(self, reason: object) -> None:
+        acks, self._acks = self._acks, deque()
+        for _, token in acks:
+            token.complete(reason)
+        for waiter in list(self.waiters):
+            waiter.wake()
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def close(self, reason: object) -> None:
+        """The topic is gone, or the broker stops: complete whatever waits."""
+        self.is_closed = True
+        self._end_waiting(reason)
+
+    def snapshot_producers(self) -> None:
+        """Keep the producer state as of the log end, so that the next start need not replay the log for it."""
+        if self.offline is None and self.log.producers.entries:
+            self.store.snapshot(self.log.end, self.log.producers.snapshot())
+
+    def expire_producers(self, now_ms: int, expiration_ms: int) -> None:
+        self.log.producers.expire(now_ms - expiration_ms)
+
+
+class Waiter:
+    """Something parked on partitions. `wake` is called when one of them has more to read, or is gone."""
+
+    __slots__ = ()
+
+    def wake(self) -> None:
+        raise NotImplementedError
+
+
+class Partitions:
+    """All partitions of this broker, by topic name and by topic id."""
+
+    def __init__(self, env: Env, logs: LogStore, producer_expiration_ms: int) -> None:
+        self._env = env
+        self._logs = logs
+        self._by_name: dict[str, list[Partition]] = {}
+        self._by_id: dict[bytes, list[Partition]] = {}
+        self._woken: dict[Partition, None] = {}
+        self._wake_scheduled = False
+        self._producer_expiration_ms = producer_expiration_ms
+        self._env.call_in(_PRODUCERS_CHECK_MS, self._expire_producers)
+
+    # -- look-up ----------------------------------------------------------------------------------
+
+    def find(self, topic: str, index: int) -> Partition | None:
+        """By topic name; None where there is no such partition."""
+        partitions = self._by_name.get(topic)
+        if partitions is None or not 0 <= index < len(partitions):
+            return None
+        return partitions[index]
+
+    def find_by_id(self, topic_id: bytes, index: int) -> Partition | None:
+        """By topic id (16 bytes); None where there is no such partition."""
+        partitions = self._by_id.get(topic_id)
+        if partitions is None or not 0 <= index < len(partitions):
+            return None
+        return partitions[index]
+
+    def has_id(self, topic_id: bytes) -> bool:
+        return topic_id in self._by_id
+
+    def leader_epoch(self, topic_id: bytes, index: int) -> int:
+        """The partition's current leader epoch; 0 where it could not be opened."""
+        partition = self.find_by_id(topic_id, index)
+        return 0 if partition is None or partition.offline is not None else partition.log.leader_epoch
+
+    def __iter__(self) -> Iterator[Partition]:
+        for partitions in self._by_id.values():
+            yield from partitions
+
+    # -- topics come and go -----------------------------------------------------------------------
+
+    def open_topic(self, topic: Topic, config: TopicConfig) -> Token:
+        """Open all partitions of a topic, then make them findable. Completes with None.
+
+        A partition whose stored bytes are damaged is there, offline: it answers KAFKA_STORAGE_ERROR.
+        """
+        partitions = [
+            Partition(PartitionRef(topic.name, topic.id, index), self._env, self._wake_soon)
+            for index in range(topic.partition_count)
+        ]
+        done = Token()
+
+        def all_opened(results: list[Opened | StorageError]) -> None:
+            for partition, result in zip(partitions, results, strict=True):
+                if isinstance(result, Opened):
+                    partition.opened(result, config)
+                else:
+                    self._opened_offline(partition, result, config)
+            self._by_name[topic.name] = self._by_id[topic.id] = partitions
+            done.complete()
+
+        gather([self._logs.open(partition.ref, -1) for partition in partitions]).then(all_opened)
+        return done
+
+    def _opened_offline(self, partition: Partition, failure: StorageError, config: TopicConfig) -> None:
+        kind = "damaged" if isinstance(failure, Corrupt) else "not readable"
+        _log.error("%s-%d is offline, its log is %s: %s", partition.ref.topic, partition.index, kind, failure)
+        partition.log = PartitionLog(config, 0, 0, [(0, 0)])
+        partition.offline = failure
+
+    def close_topic(self, topic: Topic) -> None:
+        """The topic is deleted: stop appends and reads, complete whoever waits, drop the bytes."""
+        partitions = self._by_id.pop(topic.id, None)
+        if partitions is None:
+            return
+        if self._by_name.get(topic.name) is partitions:
+            del self._by_name[topic.name]
+        for partition in partitions:
+            partition.close(None)
+        self._logs.drop(topic.id)
+
+    def configure(self, topic: Topic, config: TopicConfig) -> None:
+        """New settings of a topic, acting at once."""
+        for partition in self._by_id.get(topic.id, ()):
+            partition.log.config = config
+
+    # -- waking -----------------------------------------------------------------------------------
+
+    def _wake_soon(self, partition: Partition) -> None:
+        """Wake who is parked on `partition` in the loop's next turn, so that many appends wake it once
+        and their own answers go out first."""
+        self._woken[partition] = None
+        if not self._wake_scheduled:
+            self._wake_scheduled = True
+            self._env.call_soon(self._wake_parked)
+
+    def _wake_parked(self) -> None:
+        woken, self._woken = self._woken, {}
+        self._wake_scheduled = False
+        waiters = [waiter for partition in woken for waiter in partition.waiters]
+        for waiter in waiters[:_WAKE_CHUNK]:
+            waiter.wake()
+        if len(waiters) > _WAKE_CHUNK:
+            self._env.call_soon(self._wake_rest, waiters, _WAKE_CHUNK)
+
+    def _wake_rest(self, waiters: list[Waiter], start: int) -> None:
+        for waiter in waiters[start : start + _WAKE_CHUNK]:
+            waiter.wake()
+        if len(waiters) > start + _WAKE_CHUNK:
+            self._env.call_soon(self._wake_rest, waiters, start + _WAKE_CHUNK)
+
+    # -- housekeeping -----------------------------------------------------------------------------
+
+    @property
+    def is_backlogged(self) -> bool:
+        """True while the disk is too far behind: producers must not be read."""
+        return self._logs.is_backlogged
+
+    def _expire_producers(self) -> None:
+        now_ms = self._env.now_ms()
+        for partition in self:
+            partition.expire_producers(now_ms, self._producer_expiration_ms)
+        self._env.call_in(_PRODUCERS_CHECK_MS, self._expire_producers)
+
+    def close(self) -> None:
+        """The broker stops: snapshot the producers, complete whoever waits."""
+        for partition in self:
+            partition.snapshot_producers()
+            partition.close(Ended.SHUTDOWN)

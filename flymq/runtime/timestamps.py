@@ -1,0 +1,72 @@
+"""Finding a record by its time: the store finds the batch, this looks inside it.
+
+Batches are opaque everywhere else; a look inside inflates, so anything large leaves the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flymq.env import Env, Token
+from flymq.runtime.partitions import Partition
+from flymq.storage.api import Chunk, StorageError
+from flymq_protocol.errors import ProtocolError
+from flymq_protocol.records.record import Record, decode_batch
+
+Chooser = Callable[[list[Record]], tuple[int, int] | None]
+
+_INLINE_BYTES_MAX = 64 * 1024
+_ATTRIBUTES_LOW_BYTE = 22
+_CODEC_MASK = 7
+
+
+def find_timestamp(env: Env, partition: Partition, timestamp: int) -> Token:
+    """A token of (offset, timestamp) of the first record with a timestamp >= `timestamp`, in offset
+    order, below the high watermark; None where there is none, a `StorageError` where it can't be read."""
+
+    def choose(records: list[Record]) -> tuple[int, int] | None:
+        start = partition.log.log_start
+        for record in records:
+            if record.timestamp >= timestamp and record.offset >= start:
+                return record.offset, record.timestamp
+        return None
+
+    return _look_inside(env, partition.store.find_timestamp(timestamp, partition.log.high_watermark), choose)
+
+
+def find_latest(env: Env, partition: Partition) -> Token:
+    """A token of (offset, timestamp) of the earliest record that has the largest timestamp; None in an
+    empty log."""
+
+    def choose(records: list[Record]) -> tuple[int, int] | None:
+        latest = max(records, key=lambda record: record.timestamp, default=None)
+        return None if latest is None else (latest.offset, latest.timestamp)
+
+    return _look_inside(env, partition.store.find_max_timestamp(partition.log.high_watermark), choose)
+
+
+def _look_inside(env: Env, found: Token, choose: Chooser) -> Token:
+    result = Token()
+
+    def look(data: memoryview) -> tuple[int, int] | None | StorageError:
+        try:
+            return choose(decode_batch(data))
+        except ProtocolError as wrong:
+            return StorageError(f"a stored batch cannot be read: {wrong}")
+
+    def batch_found(chunk: Chunk | StorageError | None) -> None:
+        if not isinstance(chunk, Chunk):
+            result.complete(chunk)
+            return
+        data = chunk.data
+        if len(data) <= _INLINE_BYTES_MAX and not data[_ATTRIBUTES_LOW_BYTE] & _CODEC_MASK:
+            answer = look(data)
+            chunk.release()
+            result.complete(answer)
+        else:
+            looked = env.offload(look, data)
+            looked.then(lambda _: chunk.release())
+            looked.then(result.complete)
+
+    found.then(batch_found)
+    return result
