@@ -84,13 +84,14 @@ def only(*words: str) -> Rule:
 
 
 class Setting:
-    """One setting. `default` is Kafka's text for it, None where it is unset unless somebody sets it.
+    """One setting. `default` is the text of its default, None where it is unset unless somebody sets it;
+    `kafka_default` is Kafka's, the same but for a few (`OWN_DEFAULTS`).
 
     `synonyms`, of a topic setting: the broker settings that it falls back to, the most specific first.
     `dynamic`: Kafka can change it while the broker runs (DescribeConfigs: not read_only).
     """
 
-    __slots__ = ("default", "doc", "dynamic", "name", "rule", "synonyms", "type")
+    __slots__ = ("default", "doc", "dynamic", "kafka_default", "name", "rule", "synonyms", "type")
 
     def __init__(
         self,
@@ -106,6 +107,7 @@ class Setting:
         self.name = name
         self.type = type_
         self.default = default
+        self.kafka_default = default
         self.doc = doc
         self.rule = rule
         self.dynamic = dynamic
