@@ -1,0 +1,1 @@
+"""Classic consumer groups and committed offsets, as a pure machine: `shard.GroupShard`."""

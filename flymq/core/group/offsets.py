@@ -1,0 +1,159 @@
+"""Committed offsets: OffsetCommit, OffsetFetch, expiry, and what a deleted topic takes along.
+
+Source: Kafka's OffsetMetadataManager; ClassicGroup.validateOffsetCommit and offsetExpirationCondition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flymq.core.effects import Effect, Reply, SetTimer, Write
+from flymq.core.group.events import (
+    CommitOffsets,
+    CommittedOffset,
+    FetchedTopic,
+    FetchOffsets,
+    GroupConfig,
+    TopicDeleted,
+)
+from flymq.core.group.group import CONSUMER, ClassicGroup, State, TopicOffsets
+from flymq.core.group.rows import OFFSET, escape, group_key, offset_value
+from flymq_protocol.errors import ErrorCode
+
+_NONE = ErrorCode.NONE
+
+
+class Offsets:
+    def __init__(self, config: GroupConfig, groups: dict[str, ClassicGroup]) -> None:
+        self._config = config
+        self._groups = groups
+
+    # -- commit -----------------------------------------------------------------------------------
+
+    def commit(self, now_ms: int, event: CommitOffsets) -> list[Effect]:
+        group = self._groups.get(event.group_id)
+        if group is None:
+            if event.generation_id >= 0:
+                error = ErrorCode.GROUP_ID_NOT_FOUND if event.api_version >= 9 else ErrorCode.ILLEGAL_GENERATION
+                return [Reply(event.token, error)]
+            group = ClassicGroup(event.group_id, now_ms)  # a simple group: offsets without members
+        else:
+            error = check_commit(group, event)
+            if error:
+                return [Reply(event.token, error)]
+        out: list[Effect] = []
+        member = group.members.get(event.member_id)
+        if member is not None:
+            out.append(SetTimer(member.timer_key, member.session_timeout_ms))
+        errors = self._store(now_ms, group, event, out)
+        out.append(Reply(event.token, errors or _NONE))
+        return out
+
+    def _store(
+        self, now_ms: int, group: ClassicGroup, event: CommitOffsets, out: list[Effect]
+    ) -> list[ErrorCode] | None:
+        """Remember and write what may be; None where all of it may."""
+        limit = self._config.offset_metadata_max_bytes
+        expire_ms = now_ms + event.retention_ms if event.retention_ms >= 0 else -1
+        prefix = OFFSET + escape(group.group_id)
+        puts = []
+        too_large = []
+        for number, (topic_id, topic, partition, offset, leader_epoch, metadata) in enumerate(event.entries):
+            if len(metadata) > limit:
+                too_large.append(number)
+                continue
+            row = CommittedOffset(offset, leader_epoch, metadata, now_ms, expire_ms)
+            put(group, topic_id, topic, partition, row)
+            puts.append((f"{prefix}/{topic_id.hex()}/{partition}", offset_value(topic, row)))
+        if puts:
+            self._groups[group.group_id] = group
+            out.append(Write(puts))
+        if not too_large:
+            return None
+        errors = [_NONE] * len(event.entries)
+        for number in too_large:
+            errors[number] = ErrorCode.OFFSET_METADATA_TOO_LARGE
+        return errors
+
+    # -- fetch ------------------------------------------------------------------------------------
+
+    def fetch(self, now_ms: int, event: FetchOffsets) -> list[Effect]:
+        group = self._groups.get(event.group_id)
+        offsets: dict[bytes, TopicOffsets] = {} if group is None else group.offsets
+        # Copies: the answer may be held while a later commit changes the group.
+        if event.wanted is None:
+            topics = [FetchedTopic(topic_id, dict(found.partitions)) for topic_id, found in offsets.items()]
+            return [Reply(event.token, topics)]
+        topics = []
+        for topic_id, partitions in event.wanted:
+            found = offsets.get(topic_id)
+            rows = {} if found is None else found.partitions
+            topics.append(FetchedTopic(topic_id, {p: rows[p] for p in partitions if p in rows}))
+        return [Reply(event.token, topics)]
+
+    # -- going ------------------------------------------------------------------------------------
+
+    def topic_deleted(self, now_ms: int, event: TopicDeleted) -> list[Effect]:
+        deletes = [
+            key
+            for group in self._groups.values()
+            if event.topic_id in group.offsets
+            for key in drop_topic(group, event.topic_id)
+        ]
+        return [Write([], deletes)] if deletes else []
+
+    def expire(self, now_ms: int) -> list[str]:
+        """Forget expired offsets, and Empty groups that have none: the keys of their rows."""
+        deletes: list[str] = []
+        for group in list(self._groups.values()):
+            deletes.extend(self._expire(now_ms, group))
+            if not group.offsets and group.state is State.EMPTY and not group.pending_members:
+                deletes.append(group_key(group.group_id))
+                group.become(State.DEAD, now_ms)
+                del self._groups[group.group_id]
+        return deletes
+
+    def _expire(self, now_ms: int, group: ClassicGroup) -> Iterator[str]:
+        simple = group.protocol_type is None
+        empty = group.state is State.EMPTY and not simple
+        if not (simple or empty or (group.state is State.STABLE and group.protocol_type == CONSUMER)):
+            return  # a rebalance, or members whose subscriptions are not ours to read
+        retention_ms = self._config.offsets_retention_ms
+        for topic_id, found in list(group.offsets.items()):
+            if group.is_subscribed(found.topic):
+                continue
+            for partition, row in list(found.partitions.items()):
+                since_ms = group.state_timestamp_ms if empty else row.commit_timestamp_ms
+                due_ms = row.expire_timestamp_ms if row.expire_timestamp_ms >= 0 else since_ms + retention_ms
+                if now_ms >= due_ms:
+                    del found.partitions[partition]
+                    yield f"{OFFSET}{escape(group.group_id)}/{topic_id.hex()}/{partition}"
+            if not found.partitions:
+                del group.offsets[topic_id]
+
+
+def check_commit(group: ClassicGroup, event: CommitOffsets) -> ErrorCode:
+    """ClassicGroup.validateOffsetCommit."""
+    if group.state is State.EMPTY and event.generation_id < 0:
+        return _NONE
+    if event.generation_id < 0 and not event.member_id and event.instance_id is None:
+        return ErrorCode.UNKNOWN_MEMBER_ID  # from outside, while the group has members
+    error = group.check_member(event.member_id, event.instance_id)
+    if error:
+        return error
+    if event.generation_id != group.generation_id:
+        return ErrorCode.ILLEGAL_GENERATION
+    return ErrorCode.REBALANCE_IN_PROGRESS if group.state is State.COMPLETING else _NONE
+
+
+def put(group: ClassicGroup, topic_id: bytes, topic: str, partition: int, row: CommittedOffset) -> None:
+    found = group.offsets.get(topic_id)
+    if found is None:
+        found = group.offsets[topic_id] = TopicOffsets(topic)
+    found.partitions[partition] = row
+
+
+def drop_topic(group: ClassicGroup, topic_id: bytes) -> list[str]:
+    """Forget a topic's offsets: the keys of their rows."""
+    prefix = f"{OFFSET}{escape(group.group_id)}/{topic_id.hex()}"
+    return [f"{prefix}/{partition}" for partition in group.offsets.pop(topic_id).partitions]
