@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import click
+
 from flymq.broker.net.server import Server
 from flymq.broker.wiring import make_server, open_engine, wire
 from flymq.core.settings import BrokerConfig, host_port
@@ -38,13 +40,13 @@ class Broker:
     """
 
     def __init__(
-        self, config: BrokerConfig, data_dir: str | None, on_fatal: Callable[[str], None] | None = None
+        self, config: BrokerConfig, data_dir: str | None, on_fatal: Callable[[BaseException], None] | None = None
     ) -> None:
         self.config = config
         self.addresses: list[tuple[str, int]] = []
         self.env: Env
         self._data_dir = data_dir
-        self._on_fatal = on_fatal or _log.critical
+        self._on_fatal = on_fatal or (lambda failure: _log.critical("cannot go on: %s", failure))
         self._engine: Engine
         self._server: Server
 
@@ -69,7 +71,7 @@ class Broker:
                 self.addresses.append((listener.host, port))
         except StorageError as failure:
             await self._abandon_start()
-            raise EngineError(f"cannot load the data folder: {failure}", "run `flymq doctor`, or restore it") from failure
+            raise EngineError(f"cannot load the data folder: {failure}", "restore it from a copy") from failure
         except EngineError:
             await self._abandon_start()
             raise
@@ -95,7 +97,7 @@ class Broker:
 async def _wait(token: Token, *, raising: bool = True) -> Any:
     """A token's result, in a coroutine; raises what the token failed with."""
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    token.then(lambda result: future.done() or future.set_result(result))
+    token.then(lambda result: None if future.done() else future.set_result(result))
     result = await future
     if raising and isinstance(result, Exception):
         raise result
@@ -121,17 +123,17 @@ async def _serve(config: BrokerConfig, data_dir: str | None, started_at: float) 
     stopping = asyncio.Event()
     exit_code = 0
 
-    def fatal(message: str) -> None:
+    def fatal(failure: BaseException) -> None:
         nonlocal exit_code
         exit_code = 1
-        _log.critical("cannot go on: %s", message)
+        _log.critical("cannot go on: %s", failure)
         stopping.set()
 
     broker = Broker(config, data_dir, fatal)
     try:
         await broker.start()
     except EngineError as failure:
-        print(f"flymq: {failure}\n  {failure.hint}", file=sys.stderr)
+        click.echo(f"flymq: {failure}\n  {failure.hint}", err=True)
         return 1
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
@@ -139,7 +141,7 @@ async def _serve(config: BrokerConfig, data_dir: str | None, started_at: float) 
     gc.collect()
     gc.freeze()
     where = ", ".join(f"kafka://{host_port(host or '0.0.0.0', port)}" for host, port in broker.addresses)
-    print(f"ready in {(time.time() - started_at) * 1000:.0f} ms · {where}", flush=True)
+    click.echo(f"ready in {(time.time() - started_at) * 1000:.0f} ms · {where}")
     await stopping.wait()
     await broker.stop()
     return exit_code

@@ -44,10 +44,7 @@ class Call:
     def encode(self, correlation_id: int, response: Any) -> list[Any]:
         """The response frame as buffers to be written one after another. `response` may be a body that
         is encoded already."""
-        if response.__class__ is bytes:
-            parts = [response]
-        else:
-            parts = response.encode_parts(self.version)
+        parts = [response] if response.__class__ is bytes else response.encode_parts(self.version)
         size = sum(map(len, parts))
         if self.flexible_response:
             head = _RESPONSE_HEAD_FLEXIBLE.pack(size + 5, correlation_id, 0)

@@ -38,7 +38,7 @@ def open_engine(env: Env, config: BrokerConfig, data_dir: str | None) -> Engine:
     )
 
 
-def wire(env: Env, config: BrokerConfig, engine: Engine, on_fatal: Callable[[str], None]) -> Services:
+def wire(env: Env, config: BrokerConfig, engine: Engine, on_fatal: Callable[[BaseException], None]) -> Services:
     """All services over an engine, nothing loaded yet."""
     services = Services()
     services.env = env

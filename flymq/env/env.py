@@ -47,11 +47,11 @@ class Env:
 
     # -- timers -----------------------------------------------------------------------------------
 
-    def call_in(self, delay_ms: int, callback: Callable[..., None], *args: Any) -> Timer:
+    def call_in(self, delay_ms: int, callback: Callable[..., object], *args: Any) -> Timer:
         """Call `callback(*args)` once, `delay_ms` from now."""
         return self._timers.at(time.monotonic_ns() // 1_000_000 + delay_ms, callback, *args)
 
-    def call_soon(self, callback: Callable[..., None], *args: Any) -> None:
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
         """Call `callback(*args)` in the loop's next turn."""
         self.loop.call_soon(callback, *args)
 

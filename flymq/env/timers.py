@@ -16,10 +16,12 @@ class Timer:
 
     __slots__ = ("_args", "_callback", "_timers", "deadline_ms")
 
-    def __init__(self, timers: Timers, deadline_ms: int, callback: Callable[..., None], args: tuple[Any, ...]) -> None:
+    def __init__(
+        self, timers: Timers, deadline_ms: int, callback: Callable[..., object], args: tuple[Any, ...]
+    ) -> None:
         self._timers = timers
         self.deadline_ms = deadline_ms
-        self._callback: Callable[..., None] | None = callback
+        self._callback: Callable[..., object] | None = callback
         self._args = args
 
     def cancel(self) -> None:
@@ -56,7 +58,7 @@ class Timers:
     def __len__(self) -> int:
         return len(self._heap) - self._dead
 
-    def at(self, deadline_ms: int, callback: Callable[..., None], *args: Any) -> Timer:
+    def at(self, deadline_ms: int, callback: Callable[..., object], *args: Any) -> Timer:
         timer = Timer(self, deadline_ms, callback, args)
         self._sequence += 1
         heapq.heappush(self._heap, (deadline_ms, self._sequence, timer))

@@ -18,7 +18,7 @@ class Token:
     def __init__(self) -> None:
         self.done = False
         self.result: Any = None
-        self._callbacks: list[Callable[[Any], None]] | None = None
+        self._callbacks: list[Callable[[Any], object]] | None = None
 
     def complete(self, result: Any = None) -> bool:
         """Deliver `result`; False where the token was already done (then nothing happens).
@@ -35,7 +35,7 @@ class Token:
                 callback(result)
         return True
 
-    def then(self, callback: Callable[[Any], None]) -> None:
+    def then(self, callback: Callable[[Any], object]) -> None:
         """Call `callback(result)` on completion; at once where that has happened."""
         if self.done:
             callback(self.result)

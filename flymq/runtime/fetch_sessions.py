@@ -92,7 +92,7 @@ class FetchSessions:
         """
         uses_ids = version >= _IDS_FROM_VERSION
         epoch = request.session_epoch
-        if epoch == EPOCH_NONE or epoch == EPOCH_FULL:
+        if epoch in (EPOCH_NONE, EPOCH_FULL):
             self._sessions.pop(request.session_id, None)
             targets: dict[Key, FetchTarget] = {}
             _merge(targets, request, uses_ids)

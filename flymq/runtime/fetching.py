@@ -137,10 +137,10 @@ def read(targets: list[FetchTarget], bytes_max: int) -> tuple[list[Chunk | Token
                     chunk = partition.store.read(target.offset, limit, size_max, at_least_one=is_first)
                 except StorageError:
                     target.error = ErrorCode.KAFKA_STORAGE_ERROR
-                if chunk.__class__ is Chunk:
+                if isinstance(chunk, Chunk):
                     left -= len(chunk.data)
                     is_first = False
-                elif chunk is not None:
+                elif isinstance(chunk, Token):
                     cold.append(chunk)
                     left -= size_max  # not known yet; what it may be at most
                     is_first = False
@@ -151,7 +151,7 @@ def read(targets: list[FetchTarget], bytes_max: int) -> tuple[list[Chunk | Token
 class ParkedFetch(Waiter):
     """A fetch that waits for data. Its token completes with None (look again) or with `Ended`."""
 
-    __slots__ = ("_bytes_min", "_partitions", "_parked_on", "_targets", "_timer", "token")
+    __slots__ = ("_bytes_min", "_parked_on", "_partitions", "_targets", "_timer", "token")
 
     def __init__(
         self, env: Env, partitions: Partitions, targets: list[FetchTarget], bytes_min: int, wait_ms_max: int

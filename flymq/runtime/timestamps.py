@@ -48,7 +48,7 @@ def find_latest(env: Env, partition: Partition) -> Token:
 def _look_inside(env: Env, found: Token, choose: Chooser) -> Token:
     result = Token()
 
-    def look(data: memoryview) -> tuple[int, int] | None | StorageError:
+    def look(data: memoryview) -> tuple[int, int] | StorageError | None:
         try:
             return choose(decode_batch(data))
         except ProtocolError as wrong:

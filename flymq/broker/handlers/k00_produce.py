@@ -38,6 +38,7 @@ from flymq_protocol.api.k00_produce import (
     PartitionProduceResponse,
     ProduceRequest,
     ProduceResponse,
+    TopicProduceData,
     TopicProduceResponse,
 )
 from flymq_protocol.errors import ErrorCode
@@ -46,7 +47,6 @@ _IDS_FROM_VERSION = 13
 _ZSTD_FROM_VERSION = 7
 _ZSTD = 4
 _ATTRIBUTES_LOW_BYTE = 22
-_ADMIN_CLIENT = "__admin_client"  # the one client id that Kafka lets write to internal topics
 
 _NO_RECORDS = memoryview(b"")
 
@@ -70,10 +70,10 @@ def handle(
             else:
                 partition = services.partitions.find(topic.name, data.index)
             if partition is None:
-                result = PartitionProduceResponse(data.index, _unknown(services, by_id, topic.topic_id), -1)
+                result = PartitionProduceResponse(data.index, _why_missing(services, topic, by_id), -1)
             else:
-                records = _NO_RECORDS if data.records is None else data.records
-                answer = _refuse_early(ctx, topic.name, records) or partition.append(memoryview(records), now_ms)
+                records = _NO_RECORDS if data.records is None else memoryview(data.records)
+                answer = _refuse_early(ctx, records) or partition.append(records, now_ms)
                 result = _result(partition, answer)
                 if acks == -1 and answer.__class__ is not AppendError:
                     token = partition.when_durable(answer.last_offset)  # type: ignore[union-attr]  # not an error
@@ -110,13 +110,16 @@ def _fail(result: PartitionProduceResponse, code: ErrorCode, message: str) -> No
     result.error_message = message
 
 
-def _unknown(services: Services, by_id: bool, topic_id: bytes) -> ErrorCode:
-    if by_id and not services.partitions.has_id(topic_id):
+def _why_missing(services: Services, wanted: TopicProduceData, by_id: bool) -> ErrorCode:
+    topic = services.topics.by_id(wanted.topic_id) if by_id else services.topics.get(wanted.name)
+    if topic is None and by_id:
         return ErrorCode.UNKNOWN_TOPIC_ID
+    if topic is not None and topic.is_internal:
+        return ErrorCode.INVALID_TOPIC_EXCEPTION
     return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
 
-def _refuse_early(ctx: RequestContext, topic: str, records: memoryview) -> AppendError | None:
+def _refuse_early(ctx: RequestContext, records: memoryview) -> AppendError | None:
     """What depends on the request's version or client rather than on the log."""
     if (
         ctx.api_version < _ZSTD_FROM_VERSION

@@ -114,8 +114,8 @@ class _Fetch:
         fenced = False
         for target, chunk in zip(plan.targets, found, strict=True):
             data = self._partition_data(target, chunk)
-            if chunk.__class__ is Chunk:
-                chunks.append(chunk)  # type: ignore[arg-type]  # tokens were resolved before
+            if isinstance(chunk, Chunk):
+                chunks.append(chunk)
             if session is not None and not session.keep(target, data) and plan.is_incremental:
                 continue
             if target.error == ErrorCode.FENCED_LEADER_EPOCH and target.partition is not None:

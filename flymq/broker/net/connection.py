@@ -14,7 +14,7 @@ import logging
 import os
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flymq.broker.dispatch import Request
 from flymq.runtime.waiting import Ended, Hangup, OnLoan, Pending
@@ -64,7 +64,7 @@ class Connection(asyncio.BufferedProtocol):
     # -- the loop's calls -------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self._transport = transport
         transport.set_write_buffer_limits(high=0)  # told as soon as anything is left unsent
         socket = transport.get_extra_info("socket")

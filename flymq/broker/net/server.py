@@ -87,7 +87,7 @@ class Server:
         self.stop_accepting()
         deadline = time.monotonic() + grace_s
         while any(connection.is_waiting for connection in self.connections) and time.monotonic() < deadline:
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.001)  # noqa: ASYNC110  # once in a broker's life; an event would cost every answer
         for connection in list(self.connections):
             connection.close()
         await asyncio.sleep(0)
