@@ -1,0 +1,525 @@
+"""One open partition of the files engine."""
+
+from __future__ import annotations
+
+import errno
+import os
+import zlib
+from bisect import bisect_right
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from flymq.core.log.plan import AppendPlan
+from flymq.env import Token
+from flymq.storage.api import (
+    Chunk,
+    Corrupt,
+    DiskFull,
+    Fenced,
+    Log,
+    PartitionRef,
+    Segment,
+    StorageError,
+    Unavailable,
+)
+from flymq.storage.files.flush import FlushJob
+from flymq.storage.files.reading import Cold, read_batches
+from flymq.storage.files.searching import Span, first_at_or_after, first_largest
+from flymq.storage.files.segment import FileSegment
+from flymq.storage.memory import add_epoch
+
+if TYPE_CHECKING:
+    from flymq.storage.files.recovery import Found
+    from flymq.storage.files.store import FilesLogStore
+
+_DISK_IS_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_SNAPSHOTS_KEPT = 2
+
+
+def _ignore_durable(_: int) -> None:
+    pass
+
+
+def _ignore_offline(_: StorageError) -> None:
+    pass
+
+
+class FileLog(Log):
+    """Segments of one folder, the last one active.
+
+    `append` has one branch for everything rare: no open file, a roll, another leader epoch, a
+    limit of the flusher, offline (then the file is closed). `pins` counts the threads that use one
+    of the log's files; nothing is closed or unlinked while there are any.
+    """
+
+    __slots__ = (
+        "_active",
+        "_files",
+        "_flusher",
+        "_idle_callbacks",
+        "_index_interval",
+        "_pwrite",
+        "_reports_at_once",
+        "_store",
+        "_unsynced_folders",
+        "end",
+        "epochs",
+        "failure",
+        "flushed_end",
+        "folder",
+        "is_changed",
+        "is_dirty",
+        "log_start",
+        "on_durable",
+        "on_offline",
+        "pins",
+        "ref",
+        "rolled",
+        "row_end",
+        "to_finish",
+    )
+
+    def __init__(self, store: FilesLogStore, ref: PartitionRef, folder: str, found: Found) -> None:
+        self._store = store
+        self._files = store.files
+        self._flusher = store.flusher
+        self._pwrite = store.files.pwrite
+        self._index_interval = store.index_interval
+        self._reports_at_once = not store.flusher.is_fsync
+        self.ref = ref
+        self.folder = folder
+        self.rolled = found.segments[:-1]
+        self._active = found.segments[-1] if found.segments else FileSegment(folder, found.end)
+        self.end = found.end
+        self.log_start = found.log_start
+        self.epochs = found.epochs
+        self.flushed_end = found.end  # what an fsync has covered
+        self.row_end = found.recovery_point  # what the row says about that
+        self.is_changed = found.is_recovered  # the row's clean values are out of date
+        self.is_dirty = False
+        self.pins = 0
+        self.to_finish: list[FileSegment] = []  # rolled, index files not yet written
+        self._unsynced_folders: list[str] = []
+        self._idle_callbacks: list[Callable[[], None]] = []
+        self.failure: StorageError | None = None  # why it is offline or gone
+        self.on_durable: Callable[[int], None] = _ignore_durable
+        self.on_offline: Callable[[StorageError], None] = _ignore_offline
+
+    # -- append -----------------------------------------------------------------------------------
+
+    def append(self, plan: AppendPlan) -> None:
+        segment = self._active
+        flusher = self._flusher
+        if (
+            plan.roll
+            or segment.fd < 0
+            or plan.leader_epoch != self.epochs[-1][0]
+            or flusher.written >= flusher.written_limit
+        ):
+            segment = self._prepare(plan)
+        position = segment.size
+        size = plan.size
+        try:
+            written = self._pwrite(segment.fd, plan.batch, position)
+        except OSError as error:
+            raise self._undo(segment, error) from error
+        if written != size:
+            raise self._undo(segment, None)
+        if segment is not self._active:
+            self._activate(segment)
+        # FileSegment.account, inlined.
+        last = plan.last_offset
+        if plan.max_timestamp > segment.max_timestamp:
+            segment.max_timestamp = plan.max_timestamp
+            segment.max_timestamp_offset = last
+        if segment.since_index > self._index_interval:
+            segment.add_index_row(last, position)
+        segment.since_index += size
+        segment.size = position + size
+        self.end = last + 1
+        flusher.written += size
+        if not self.is_dirty:
+            flusher.mark(self)
+        if self._reports_at_once:
+            self.on_durable(last + 1)
+
+    def _prepare(self, plan: AppendPlan) -> FileSegment:
+        """The rare part of `append`: the open segment to write to, which may be a new one."""
+        if self.failure is not None:
+            raise self.failure
+        epoch = self.epochs[-1][0]
+        if plan.leader_epoch < epoch:
+            raise Fenced(f"leader epoch {plan.leader_epoch} is older than {epoch}")
+        self._flusher.admit()
+        self._store.leave_clean_state()
+        self.is_changed = True
+        segment = self._active
+        try:
+            if not segment.size and segment.fd < 0 and not self.rolled:
+                self._make_folders()
+            if plan.roll and segment.size:
+                segment = FileSegment(self.folder, plan.base_offset)
+            elif not segment.size and segment.base != plan.base_offset:
+                segment = self._active = FileSegment(self.folder, plan.base_offset)
+            if segment.index_offsets is None:
+                segment.start_index()
+            if segment.fd < 0:
+                new = not segment.size
+                flags = os.O_RDWR | (os.O_CREAT | os.O_TRUNC if new else 0)
+                self._store.open_files.add(segment, self._files.open(segment.log_path, flags, 0o644), self)
+                if new and self.folder not in self._unsynced_folders:
+                    self._unsynced_folders.append(self.folder)
+        except OSError as error:
+            raise self._refusal(error) from error
+        if not segment.size:
+            segment.first_timestamp = plan.max_timestamp
+        if plan.leader_epoch != epoch:
+            add_epoch(self.epochs, plan.leader_epoch, plan.base_offset)
+        return segment
+
+    def _make_folders(self) -> None:
+        self._files.make_folders(self.folder)
+        parents = [self.folder]
+        while parents[-1] != self._store.folder:
+            parents.append(os.path.dirname(parents[-1]))
+        self._unsynced_folders = parents
+
+    def _activate(self, segment: FileSegment) -> None:
+        """The new segment has its first batch: the old one is rolled."""
+        old = self._active
+        old.end = segment.base
+        self.rolled.append(old)
+        self.to_finish.append(old)
+        self._active = segment
+
+    def _undo(self, segment: FileSegment, error: OSError | None) -> StorageError:
+        """A write failed (or, without an error, was short): back to the old end; what to raise."""
+        try:
+            self._files.truncate(segment.fd, segment.size)
+            if not segment.size:  # so that the next append sets its first timestamp
+                self._store.open_files.close(segment)
+            if segment is not self._active:
+                self._files.unlink(segment.log_path)
+        except OSError as worse:
+            return self.go_offline(f"a write failed, and so did truncating it away: {worse}")
+        if error is None:
+            return DiskFull(f"{segment.log_path}: no room on the disk")
+        return self._refusal(error)
+
+    def _refusal(self, error: OSError) -> StorageError:
+        if error.errno in _DISK_IS_FULL:
+            return DiskFull(f"{self.folder}: no room on the disk")
+        return self.go_offline(str(error))
+
+    def go_offline(self, reason: str) -> StorageError:
+        """No call works from here on, until a restart; returns what they raise."""
+        if self.failure is None:
+            self._fail(Unavailable(f"{self.ref.topic}-{self.ref.index} is offline: {reason}"))
+            assert self.failure is not None
+            self.on_offline(self.failure)
+        return self.failure
+
+    def drop(self) -> None:
+        """The topic is gone: later calls raise, and the files close once nobody uses them."""
+        self._fail(Unavailable(f"{self.ref.topic}-{self.ref.index} was deleted"))
+
+    def _fail(self, failure: StorageError) -> None:
+        self.failure = failure
+        for segment in [*self.rolled, self._active]:
+            self._forget_unsynced(segment)
+        # A segment without an open file sends every append to `_prepare`, which raises.
+        self.rolled = [*self.rolled, self._active]
+        self._active = FileSegment(self.folder, self.end)
+        self.when_idle(self.close_files)
+
+    def _forget_unsynced(self, segment: FileSegment) -> None:
+        self._flusher.flushed += segment.size - segment.synced
+        segment.synced = segment.size
+
+    # -- flush ------------------------------------------------------------------------------------
+
+    def begin_flush(self) -> FlushJob:
+        """What a thread is to sync: everything up to the present end. Pins the files."""
+        active = self._active
+        job = FlushJob(self, self.to_finish, self._unsynced_folders, active, self.end)
+        self.to_finish = []
+        self._unsynced_folders = []
+        self.is_dirty = False
+        self.pins += 1
+        return job
+
+    def end_flush(self, job: FlushJob) -> None:
+        """The thread is done with it (loop thread)."""
+        if job.error is not None and self.failure is None:
+            # Never retried: after a failed fsync the kernel may have dropped the dirty pages.
+            self.go_offline(f"fsync failed: {job.error}")
+        if self.failure is None:
+            flusher = self._flusher
+            for segment, size in job.sizes:
+                flusher.flushed += size - segment.synced
+                segment.synced = size
+            job.active.positions[job.end] = job.active_size  # where reads up to the high watermark stop
+            self.flushed_end = job.end
+            for segment in job.rolled:
+                segment.is_finished = True
+            if job.rolled:
+                self._store.save_row(self)
+            else:
+                self._store.note_flushed(self)
+            if not self._reports_at_once:
+                self.on_durable(job.end)
+        self.unpin()
+
+    def finish(self) -> None:
+        """At a clean stop, everything flushed (any thread): write the active segment's indexes."""
+        if self._active.index_offsets is not None and self._active.size:
+            self._active.write_index(self._files, sync=True)
+
+    def row(self, *, clean: bool) -> dict[str, Any]:
+        """The partition's row. `clean`: (end, newest segment's base, its size) where all is flushed."""
+        row: dict[str, Any] = {
+            "topic": self.ref.topic,
+            "epochs": self.epochs,
+            "log_start": self.log_start,
+            "recovery_point": self.flushed_end,
+        }
+        if clean and self._active.size:
+            row["clean"] = [self.end, self._active.base, self._active.size]
+        return row
+
+    def unpin(self) -> None:
+        self.pins -= 1
+        if not self.pins and self._idle_callbacks:
+            callbacks, self._idle_callbacks = self._idle_callbacks, []
+            for callback in callbacks:
+                callback()
+
+    def when_idle(self, callback: Callable[[], None]) -> None:
+        """Call it once no thread uses a file of this log; at once where that is so."""
+        if self.pins:
+            self._idle_callbacks.append(callback)
+        else:
+            callback()
+
+    def idle(self) -> Token:
+        """Completes with None once no thread uses a file of this log."""
+        token = Token()
+
+        def now() -> None:
+            token.complete()
+
+        self.when_idle(now)
+        return token
+
+    def close_files(self) -> None:
+        for segment in [*self.rolled, self._active]:
+            self._store.open_files.close(segment)
+
+    # -- read -------------------------------------------------------------------------------------
+
+    def read(self, offset: int, end_offset: int, max_bytes: int, *, at_least_one: bool) -> Chunk | Token | None:
+        if self.failure is not None:
+            raise self.failure
+        segment = self._active
+        segment_end = self.end
+        if offset < segment.base and self.rolled:
+            segment = self._segment_at(offset)
+            if segment is not self._active:
+                segment_end = segment.end
+        if not segment.size:
+            return None
+        if segment.index_offsets is None:
+            return self._read_later(self._load(segment), offset, end_offset, max_bytes, at_least_one)
+        store = self._store
+        if segment.fd < 0:
+            try:
+                store.open_files.open(segment, self)
+            except OSError as error:
+                raise Unavailable(f"{segment.log_path}: {error}") from error
+        size = segment.size
+        wanted = (segment_end, size, offset, end_offset, max_bytes, at_least_one)
+        try:
+            chunk = read_batches(segment, segment.fd, *wanted, self._files.read_cached, store.buffers)
+        except Cold:
+            return self._offload(read_batches, segment, segment.fd, *wanted, self._files.read_into, None)
+        except OSError as error:
+            raise Unavailable(f"{segment.log_path}: {error}") from error
+        if segment is not self._active:
+            store.open_files.touch(segment)
+            if chunk is None and offset < segment_end < end_offset and self._has_none(segment, offset):
+                return self.read(segment_end, end_offset, max_bytes, at_least_one=at_least_one)
+        return chunk
+
+    def _has_none(self, segment: FileSegment, offset: int) -> bool:
+        """Nothing at or after `offset` in this segment: compaction took it, the next one goes on."""
+        position = segment.positions.get(offset)
+        return position is None or position >= segment.size
+
+    def _segment_at(self, offset: int) -> FileSegment:
+        """The segment whose range holds `offset`; the first one for anything below."""
+        at = bisect_right(self.rolled, offset, key=_base_of) - 1
+        if at < 0:
+            return self.rolled[0]
+        segment = self.rolled[at]
+        if offset < segment.end:
+            return segment
+        return self.rolled[at + 1] if at + 1 < len(self.rolled) else self._active
+
+    def _load(self, segment: FileSegment) -> Token:
+        """Bring a rolled segment's indexes to memory, once for all who ask meanwhile."""
+        if segment.loading is None:
+            token = segment.loading = self._offload(_load_index, segment, self._files)
+
+            def loaded(_: object) -> None:
+                segment.loading = None
+
+            token.then(loaded)
+        return segment.loading
+
+    def _read_later(self, token: Token, offset: int, end_offset: int, max_bytes: int, at_least_one: bool) -> Token:
+        """`read` again once `token` is in."""
+        result = Token()
+
+        def again(loaded: object) -> None:
+            if isinstance(loaded, StorageError):
+                result.complete(loaded)
+                return
+            try:
+                got = self.read(offset, end_offset, max_bytes, at_least_one=at_least_one)
+            except StorageError as error:
+                result.complete(error)
+                return
+            if isinstance(got, Token):
+                got.then(result.complete)
+            else:
+                result.complete(got)
+
+        token.then(again)
+        return result
+
+    def _offload(self, fn: Callable[..., Any], *args: Any) -> Token:
+        """`env.offload` with the files pinned; what fails completes as a `StorageError`."""
+        result = Token()
+        self.pins += 1
+
+        def done(value: Any) -> None:
+            self.unpin()
+            if isinstance(value, Cold):
+                value = Corrupt(f"{self.folder}: a segment is shorter than its index says; see `flymq doctor`")
+            elif isinstance(value, BaseException) and not isinstance(value, StorageError):
+                value = Unavailable(f"{self.folder}: {value!r}")
+            result.complete(value)
+
+        self._store.env.offload(fn, *args).then(done)
+        return result
+
+    def readable_bytes(self, offset: int, end_offset: int, enough_bytes: int) -> int:
+        if offset >= end_offset:
+            return 0
+        active = self._active
+        if offset >= active.base or not self.rolled:
+            return self._between(active, self.end, offset, end_offset)
+        total = 0
+        at = max(0, bisect_right(self.rolled, offset, key=_base_of) - 1)
+        for segment in self.rolled[at:]:
+            if segment.base >= end_offset or total >= enough_bytes:
+                return min(total, enough_bytes)
+            total += self._between(segment, segment.end, max(offset, segment.base), end_offset)
+        if total < enough_bytes and active.base < end_offset:
+            total += self._between(active, self.end, active.base, end_offset)
+        return min(total, enough_bytes)
+
+    def _between(self, segment: FileSegment, segment_end: int, offset: int, end_offset: int) -> int:
+        """About the bytes of [offset, end_offset) in one segment; at least 1: there is something."""
+        positions = segment.positions
+        start = positions.get(offset)
+        if start is None:
+            start = segment.about(offset)
+        if end_offset >= segment_end:
+            return segment.size - start or 1
+        stop = positions.get(end_offset)
+        if stop is None:
+            stop = segment.about(end_offset)
+        return stop - start if stop > start else 1
+
+    # -- look-ups ---------------------------------------------------------------------------------
+
+    def find_timestamp(self, timestamp: int, end_offset: int) -> Token:
+        return self._offload(first_at_or_after, self._files, self._spans(end_offset), timestamp, end_offset)
+
+    def find_max_timestamp(self, end_offset: int) -> Token:
+        return self._offload(first_largest, self._files, self._spans(end_offset), end_offset)
+
+    def _spans(self, end_offset: int) -> list[Span]:
+        """What a thread may look at: the sizes as of now, from the log start on."""
+        if self.failure is not None:
+            raise self.failure
+        whole = [*((segment, segment.end) for segment in self.rolled), (self._active, self.end)]
+        return [
+            Span(segment, end, segment.size, self.log_start)
+            for segment, end in whole
+            if segment.size and segment.base < end_offset and end > self.log_start
+        ]
+
+    def segments(self) -> list[Segment]:
+        found = [segment.view(segment.end) for segment in self.rolled]
+        if self._active.size:
+            found.append(self._active.view(self.end))
+        return found
+
+    def parts(self, offset: int) -> list[tuple[str, int]]:
+        """(log file, its size) of every segment that ends above `offset`."""
+        whole = [*((segment, segment.end) for segment in self.rolled), (self._active, self.end)]
+        return [(segment.log_path, segment.size) for segment, end in whole if segment.size and end > offset]
+
+    # -- the rest ---------------------------------------------------------------------------------
+
+    def snapshot(self, offset: int, data: bytes) -> None:
+        """Not synced: it only saves time, and its CRC tells a torn one."""
+        if self.failure is not None:
+            raise self.failure
+        if not self._active.size:
+            return  # nothing was ever written: nothing to replay either
+        framed = zlib.crc32(data).to_bytes(4, "big") + data
+        try:
+            self._files.write_all(f"{self.folder}/{offset:020d}.producers", framed, sync=False)
+            taken = sorted(name for name in self._files.list(self.folder) if name.endswith(".producers"))
+            for name in taken[:-_SNAPSHOTS_KEPT]:
+                self._files.unlink(f"{self.folder}/{name}")
+        except OSError as error:
+            raise DiskFull(f"{self.folder}: the producer snapshot could not be written: {error}") from error
+
+    def trim(self, before_offset: int) -> Token:
+        if self.failure is not None:
+            raise self.failure
+        result = Token()
+        self.log_start = max(self.log_start, before_offset)
+
+        def saved(outcome: object) -> None:
+            if isinstance(outcome, StorageError):
+                result.complete(outcome)
+            else:
+                self.when_idle(delete)
+
+        def delete() -> None:
+            gone = [segment for segment in self.rolled if segment.end <= before_offset]
+            self.rolled = [segment for segment in self.rolled if segment.end > before_offset]
+            for segment in gone:
+                self._store.open_files.close(segment)
+                self._forget_unsynced(segment)
+                if segment in self.to_finish:
+                    self.to_finish.remove(segment)
+            self._store.unlink_segments(gone).then(result.complete)
+
+        self._store.save_row(self).then(saved)
+        return result
+
+
+def _base_of(segment: FileSegment) -> int:
+    return segment.base
+
+
+def _load_index(segment: FileSegment, files: Any) -> None:
+    """On a thread. A segment without usable index files is read by walking its headers."""
+    if not segment.load_index(files):
+        segment.start_index()

@@ -1,0 +1,286 @@
+"""Opening a partition's folder: trust what a clean stop left, check the rest, cut a torn tail.
+
+On a thread, blocking. Cases, by the newest segment and the partition's row:
+
+A. no segment: an empty log;
+B. name and size of the newest segment are what the row says of the last clean stop: its index
+   files are read, nothing is checked;
+C. otherwise every segment that ends above the recovery point is scanned with CRC from its start:
+   C1. a bad batch at or above the recovery point: it and everything behind goes to `.cut` files;
+   C2. a bad batch below it, or a log that ends below it: `Corrupt`. An fsync had covered that.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from crc32c import crc32c
+
+from flymq.env.files import Files
+from flymq.storage.api import Corrupt
+from flymq.storage.files.segment import FileSegment, read_file
+from flymq.storage.headers import CRC_FROM, FIELDS, HEADER_BYTES, LENGTH_END, MAX_TIMESTAMP, MAX_TIMESTAMP_AT, PLACE
+from flymq.storage.memory import add_epoch
+
+_SCAN_BYTES = 4 << 20
+_STREAM_BYTES = 1 << 20
+_MAGIC = 2
+
+
+class Found:
+    """What a folder holds. `segments` in order, the last one active; empty where nothing was ever written."""
+
+    __slots__ = ("end", "epochs", "is_recovered", "log_start", "messages", "recovery_point", "segments", "snapshot")
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        self.segments: list[FileSegment] = []
+        self.log_start: int = row.get("log_start", 0)
+        self.end = self.log_start
+        self.epochs: list[tuple[int, int]] = [(epoch, start) for epoch, start in row.get("epochs", [(0, 0)])]
+        self.recovery_point: int = row.get("recovery_point", 0)
+        self.is_recovered = False  # case C
+        self.messages: list[str] = []
+        self.snapshot: tuple[int, bytes] | None = None
+
+
+class _Bad(Exception):
+    """The bytes at this position of the segment are no whole, correct batch."""
+
+    def __init__(self, position: int, offset: int, reason: str) -> None:
+        super().__init__(reason)
+        self.position = position
+        self.offset = offset  # the one expected there
+
+
+def recover(files: Files, name: str, folder: str, row: dict[str, Any], index_interval: int) -> Found:
+    """Raises `Corrupt` (case C2) and OSError. `name` is the partition's, for the messages."""
+    found = Found(row)
+    try:
+        names = files.list(folder)
+    except FileNotFoundError:
+        names = []
+    bases = sorted(int(entry[:-4]) for entry in names if entry.endswith(".log"))
+    for base in bases:
+        segment = FileSegment(folder, base)
+        segment.size = files.size(segment.log_path)
+        found.segments.append(segment)
+    if not bases:
+        _check_end(found, name, folder)
+        return found
+    for segment, following in zip(found.segments, bases[1:], strict=False):
+        segment.end = following
+    newest = found.segments[-1]
+    clean = row.get("clean")
+    if clean is not None and clean[1:] == [newest.base, newest.size]:
+        newest.end = clean[0]
+        for segment in found.segments:
+            _summarize(files, name, segment, index_interval, found)
+    else:
+        _scan_all(files, name, found, index_interval)
+    found.end = max(found.segments[-1].end, found.log_start)
+    _check_end(found, name, folder)
+    for segment in found.segments:
+        segment.synced = segment.size
+    for segment in found.segments[:-1]:
+        segment.is_finished = True
+    while len(found.epochs) > 1 and found.epochs[-1][1] > found.end:
+        found.epochs.pop()
+    found.snapshot = newest_snapshot(files, folder, names, found.end, delete_later=True)
+    return found
+
+
+def _check_end(found: Found, name: str, folder: str) -> None:
+    if found.end < found.recovery_point:
+        raise Corrupt(
+            f"{name} is offline: {folder} ends at offset {found.end}, but offsets up to {found.recovery_point}"
+            " were on the disk; see `flymq doctor`"
+        )
+
+
+def _summarize(files: Files, name: str, segment: FileSegment, index_interval: int, found: Found) -> None:
+    """A segment that needs no check: its timestamps and, of the active one, its indexes."""
+    if not segment.size:
+        segment.start_index()
+        return
+    end = segment.end
+    fd = files.open(segment.log_path, os.O_RDONLY, 0)
+    try:
+        header = files.pread(fd, HEADER_BYTES, 0)
+    finally:
+        files.close(fd)
+    if len(header) == HEADER_BYTES:
+        segment.first_timestamp = MAX_TIMESTAMP.unpack_from(header, MAX_TIMESTAMP_AT)[0]
+    if not segment.load_index(files):
+        size = segment.size
+        try:
+            _scan(files, segment, index_interval, found.epochs)
+        except _Bad as bad:
+            raise _corrupt(name, segment, bad) from bad
+        assert segment.size == size
+        segment.write_index(files, sync=True)
+    segment.end = end
+    if segment is not found.segments[-1]:
+        segment.forget_index()
+
+
+def _corrupt(name: str, segment: FileSegment, bad: _Bad) -> Corrupt:
+    return Corrupt(
+        f"{name} is offline: {segment.log_path}, byte {bad.position} (offset {bad.offset}): {bad};"
+        " it was whole once; see `flymq doctor`"
+    )
+
+
+def _scan_all(files: Files, name: str, found: Found, index_interval: int) -> None:
+    """Case C. Index files of scanned segments are written anew, but of the active one."""
+    found.is_recovered = True
+    segments = found.segments
+    for at, segment in enumerate(segments):
+        is_last = at == len(segments) - 1
+        if not is_last and segment.end <= found.recovery_point:
+            _summarize(files, name, segment, index_interval, found)
+            continue
+        size = segment.size
+        try:
+            _scan(files, segment, index_interval, found.epochs)
+        except _Bad as bad:
+            if bad.offset < found.recovery_point:
+                raise _corrupt(name, segment, bad) from bad
+            lost = size - bad.position + sum(later.size for later in segments[at + 1 :])
+            _cut_tail(files, segment, bad.position, segments[at + 1 :])
+            found.messages.append(f"{name}: cut {lost} bytes at offset {bad.offset}, kept in {segment.path}.cut: {bad}")
+            del segments[at + 1 :]
+            return
+        if not is_last:
+            segment.write_index(files, sync=True)
+
+
+def _cut_tail(files: Files, segment: FileSegment, position: int, later: list[FileSegment]) -> None:
+    """Keep the bytes from `position` on as `<base>.cut`, later segments as theirs, then truncate."""
+    for gone in later:
+        files.rename(gone.log_path, gone.path + ".cut")
+        for suffix in (".index", ".timeindex", ".txnindex"):
+            if files.exists(gone.path + suffix):
+                files.unlink(gone.path + suffix)
+    fd = files.open(segment.log_path, os.O_RDWR, 0)
+    try:
+        kept = files.open(segment.path + ".cut", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            at = position
+            while data := files.pread(fd, _SCAN_BYTES, at):
+                files.pwrite(kept, data, at - position)
+                at += len(data)
+            files.fdatasync(kept)
+        finally:
+            files.close(kept)
+        files.truncate(fd, position)
+        files.fdatasync(fd)
+    finally:
+        files.close(fd)
+    files.fsync_folder(os.path.dirname(segment.path))
+
+
+def _scan(files: Files, segment: FileSegment, index_interval: int, epochs: list[tuple[int, int]]) -> None:
+    """Check every batch and build the indexes; raises `_Bad` at the first that is wrong.
+
+    Then `segment` is accounted up to there. `epochs` gets the leader epochs that it lacks.
+    """
+    size = segment.size
+    segment.size = 0
+    segment.end = segment.base
+    segment.start_index()
+    buffer = memoryview(bytearray(min(size, _SCAN_BYTES)))
+    fd = files.open(segment.log_path, os.O_RDONLY, 0)
+    try:
+        position = 0
+        while position < size:
+            filled = files.read_into(fd, buffer[: size - position], position)
+            used = _scan_buffer(buffer, filled, position, size, segment, index_interval, epochs)
+            if not used:  # a batch larger than the buffer
+                length = PLACE.unpack_from(buffer)[1] + LENGTH_END
+                buffer = memoryview(bytearray(length))
+            position += used
+    finally:
+        files.close(fd)
+
+
+def _scan_buffer(
+    buffer: memoryview,
+    filled: int,
+    position: int,
+    size: int,
+    segment: FileSegment,
+    index_interval: int,
+    epochs: list[tuple[int, int]],
+) -> int:
+    """Check the whole batches of a buffer that was read at `position` of `size`; the bytes they take."""
+    at = 0
+    expected = segment.end
+    while filled - at >= HEADER_BYTES:
+        base, length, epoch, magic, crc, _, delta, _, timestamp = FIELDS.unpack_from(buffer, at)
+        total = length + LENGTH_END
+        if total < HEADER_BYTES or magic != _MAGIC or base < expected or delta < 0:
+            raise _Bad(position + at, expected, "not the header of a record batch")
+        if position + at + total > size:
+            raise _Bad(position + at, expected, "the batch is cut short")
+        if at + total > filled:
+            return at
+        if crc32c(buffer[at + CRC_FROM : at + total]) != crc:
+            raise _Bad(position + at, expected, "the CRC is wrong")
+        if epoch > epochs[-1][0]:
+            add_epoch(epochs, epoch, base)
+        expected = base + delta + 1
+        segment.account(expected - 1, total, timestamp, index_interval)
+        at += total
+    if position + filled == size and at < filled:
+        raise _Bad(position + at, expected, "the header is cut short")
+    return at
+
+
+def newest_snapshot(
+    files: Files, folder: str, names: list[str], end: int, *, delete_later: bool
+) -> tuple[int, bytes] | None:
+    """The newest whole `.producers` file at or below `end`; later ones are of offsets that were lost."""
+    for entry in sorted((entry for entry in names if entry.endswith(".producers")), reverse=True):
+        path = f"{folder}/{entry}"
+        offset = int(entry.partition(".")[0])
+        if offset > end:
+            if delete_later:
+                files.unlink(path)
+            continue
+        data = read_file(files, path)
+        if len(data) >= 4 and zlib.crc32(data[4:]) == int.from_bytes(data[:4], "big"):
+            return offset, data[4:]
+    return None
+
+
+def stream(
+    files: Files, parts: list[tuple[str, int]], offset: int, failed: Callable[[str], Exception] = Corrupt
+) -> Iterator[memoryview]:
+    """Every batch that ends at or above `offset`, of (log file, size) in order; a view lives until dropped."""
+    for path, size in parts:
+        fd = files.open(path, os.O_RDONLY, 0)
+        try:
+            position = 0
+            count = _STREAM_BYTES
+            while position < size:
+                data = memoryview(files.pread(fd, min(count, size - position), position))
+                at = 0
+                while len(data) - at >= HEADER_BYTES:
+                    base, length, delta = PLACE.unpack_from(data, at)
+                    total = length + LENGTH_END
+                    if total < HEADER_BYTES or position + at + total > size:
+                        raise failed(f"{path}, byte {position + at}: no record batch; see `flymq doctor`")
+                    if at + total > len(data):
+                        count = max(count, total)
+                        break
+                    if base + delta >= offset:
+                        yield data[at : at + total]
+                    at += total
+                if not at and len(data) >= min(count, size - position):
+                    raise failed(f"{path}, byte {position}: no record batch; see `flymq doctor`")
+                position += at
+        finally:
+            files.close(fd)
