@@ -46,6 +46,8 @@ _M = TypeVar("_M", bound="Message")
 _FRESH: Any = type("_Fresh", (), {"__repr__": lambda self: "<fresh>"})()
 """Default of a parameter whose value must be made anew for each instance."""
 _TYPE_DEFAULT: Any = object()
+_ENCODE_FAILURES: Final = (_struct.error, UnicodeEncodeError, AttributeError, TypeError)
+"""A number out of range, a lone surrogate, a value of another type, None among them."""
 _DECODE_FAILURES: Final = (IndexError, _struct.error, UnicodeDecodeError)
 
 
@@ -171,7 +173,7 @@ class Message(Struct):
             function = _load(type(self), version, EncodeError)._encoders[version]
         try:
             return function(self)
-        except (_struct.error, UnicodeEncodeError) as error:
+        except _ENCODE_FAILURES as error:
             raise EncodeError(f"{type(self).__name__} v{version}: {error}") from error
 
     @classmethod

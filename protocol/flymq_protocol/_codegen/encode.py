@@ -144,7 +144,7 @@ class _Encoder:
             self.length(type_, value, label)
             if type_.type is Records:
                 self.function.line(f'parts.append(b"".join({self.out}))')
-                self.function.line(f"parts.append(memoryview({value}))")
+                self.function.line(f"parts.append(memoryview({value}) if isinstance({value}, bytearray) else {value})")
                 self.function.line(f"{self.out}.clear()")
             else:
                 self.function.line(f"{self.out}.append({value})")

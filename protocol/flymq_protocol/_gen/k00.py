@@ -68,7 +68,7 @@ _unpack_iiB = Struct(">iiB").unpack_from
 
 def decode_produce_request_v3(buffer: Buffer) -> ProduceRequest:
     """v3-8."""
-    buf = memoryview(buffer)
+    buf = buffer if isinstance(buffer, memoryview) else memoryview(buffer)
     size = len(buf)
     pos = 0
     budget = ELEMENTS_MAX
@@ -81,7 +81,7 @@ def decode_produce_request_v3(buffer: Buffer) -> ProduceRequest:
         end3 = pos + n2
         if end3 > size:
             raise bad_length("transactional_id", n2)
-        s1.transactional_id = str(buf[pos:end3], "utf-8")
+        s1.transactional_id = buf[pos:end3].tobytes().decode()
         pos = end3
     s1.acks, s1.timeout_ms, n4 = _unpack_hii(buf, pos)
     pos += 10
@@ -99,7 +99,7 @@ def decode_produce_request_v3(buffer: Buffer) -> ProduceRequest:
         end8 = pos + n7
         if not pos <= end8 <= size:
             raise bad_length("name", n7)
-        s6.name = str(buf[pos:end8], "utf-8")
+        s6.name = buf[pos:end8].tobytes().decode()
         pos = end8
         (n9,) = _unpack_i(buf, pos)
         pos += 4
@@ -133,7 +133,7 @@ def decode_produce_request_v3(buffer: Buffer) -> ProduceRequest:
 
 def decode_produce_request_v9(buffer: Buffer) -> ProduceRequest:
     """v9-12."""
-    buf = memoryview(buffer)
+    buf = buffer if isinstance(buffer, memoryview) else memoryview(buffer)
     size = len(buf)
     pos = 0
     budget = ELEMENTS_MAX
@@ -148,7 +148,7 @@ def decode_produce_request_v9(buffer: Buffer) -> ProduceRequest:
         end3 = pos + n2 - 1
         if end3 > size:
             raise bad_length("transactional_id", n2 - 1)
-        s1.transactional_id = str(buf[pos:end3], "utf-8")
+        s1.transactional_id = buf[pos:end3].tobytes().decode()
         pos = end3
     s1.acks, s1.timeout_ms, n4 = _unpack_hiB(buf, pos)
     pos += 7
@@ -171,7 +171,7 @@ def decode_produce_request_v9(buffer: Buffer) -> ProduceRequest:
         end8 = pos + n7 - 1
         if not pos <= end8 <= size:
             raise bad_length("name", n7 - 1)
-        s6.name = str(buf[pos:end8], "utf-8")
+        s6.name = buf[pos:end8].tobytes().decode()
         pos = end8
         n9 = buf[pos]
         pos += 1
@@ -222,7 +222,7 @@ def decode_produce_request_v9(buffer: Buffer) -> ProduceRequest:
 
 def decode_produce_request_v13(buffer: Buffer) -> ProduceRequest:
     """v13."""
-    buf = memoryview(buffer)
+    buf = buffer if isinstance(buffer, memoryview) else memoryview(buffer)
     size = len(buf)
     pos = 0
     budget = ELEMENTS_MAX
@@ -237,7 +237,7 @@ def decode_produce_request_v13(buffer: Buffer) -> ProduceRequest:
         end3 = pos + n2 - 1
         if end3 > size:
             raise bad_length("transactional_id", n2 - 1)
-        s1.transactional_id = str(buf[pos:end3], "utf-8")
+        s1.transactional_id = buf[pos:end3].tobytes().decode()
         pos = end3
     s1.acks, s1.timeout_ms, n4 = _unpack_hiB(buf, pos)
     pos += 7
@@ -334,7 +334,7 @@ def encode_produce_request_v3(message: ProduceRequest) -> list[bytes | memoryvie
             else:
                 out.append(_pack_i(len(v9)))
                 parts.append(b"".join(out))
-                parts.append(memoryview(v9))
+                parts.append(memoryview(v9) if isinstance(v9, bytearray) else v9)
                 out.clear()
     parts.append(b"".join(out))
     return parts
@@ -393,7 +393,7 @@ def encode_produce_request_v9(message: ProduceRequest) -> list[bytes | memoryvie
                 else:
                     out.append(pack_varint(n14))
                 parts.append(b"".join(out))
-                parts.append(memoryview(v13))
+                parts.append(memoryview(v13) if isinstance(v13, bytearray) else v13)
                 out.clear()
             if e12.unknown_tags:
                 out.append(pack_tags([], e12.unknown_tags))
@@ -457,7 +457,7 @@ def encode_produce_request_v13(message: ProduceRequest) -> list[bytes | memoryvi
                 else:
                     out.append(pack_varint(n11))
                 parts.append(b"".join(out))
-                parts.append(memoryview(v10))
+                parts.append(memoryview(v10) if isinstance(v10, bytearray) else v10)
                 out.clear()
             if e9.unknown_tags:
                 out.append(pack_tags([], e9.unknown_tags))

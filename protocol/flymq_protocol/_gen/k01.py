@@ -2350,7 +2350,7 @@ def encode_fetch_request_v18(message: FetchRequest) -> list[bytes | memoryview]:
 
 def decode_fetch_response_v4(buffer: Buffer) -> FetchResponse:
     """v4."""
-    buf = memoryview(buffer)
+    buf = buffer if isinstance(buffer, memoryview) else memoryview(buffer)
     size = len(buf)
     pos = 0
     budget = ELEMENTS_MAX
@@ -2374,7 +2374,7 @@ def decode_fetch_response_v4(buffer: Buffer) -> FetchResponse:
         end6 = pos + n5
         if not pos <= end6 <= size:
             raise bad_length("topic", n5)
-        s4.topic = str(buf[pos:end6], "utf-8")
+        s4.topic = buf[pos:end6].tobytes().decode()
         pos = end6
         (n7,) = _unpack_i(buf, pos)
         pos += 4
@@ -2432,7 +2432,7 @@ def decode_fetch_response_v4(buffer: Buffer) -> FetchResponse:
 
 def decode_fetch_response_v5(buffer: Buffer) -> FetchResponse:
     """v5-6."""
-    buf = memoryview(buffer)
+    buf = buffer if isinstance(buffer, memoryview) else memoryview(buffer)
     size = len(buf)
     pos = 0
     budget = ELEMENTS_MAX
@@ -2456,7 +2456,7 @@ def decode_fetch_response_v5(buffer: Buffer) -> FetchResponse:
         end6 = pos + n5
         if not pos <= end6 <= size:
             raise bad_length("topic", n5)
-        s4.topic = str(buf[pos:end6], "utf-8")
+        s4.topic = buf[pos:end6].tobytes().decode()
         pos = end6
         (n7,) = _unpack_i(buf, pos)
         pos += 4
@@ -2520,7 +2520,7 @@ def decode_fetch_response_v5(buffer: Buffer) -> FetchResponse:
 
 def decode_fetch_response_v7(buffer: Buffer) -> FetchResponse:
     """v7-10."""
-    buf = memoryview(buffer)
+    buf = buffer if isinstance(buffer, memoryview) else memoryview(buffer)
     size = len(buf)
     pos = 0
     budget = ELEMENTS_MAX
@@ -2542,7 +2542,7 @@ def decode_fetch_response_v7(buffer: Buffer) -> FetchResponse:
         end6 = pos + n5
         if not pos <= end6 <= size:
             raise bad_length("topic", n5)
-        s4.topic = str(buf[pos:end6], "utf-8")
+        s4.topic = buf[pos:end6].tobytes().decode()
         pos = end6
         (n7,) = _unpack_i(buf, pos)
         pos += 4
@@ -2606,7 +2606,7 @@ def decode_fetch_response_v7(buffer: Buffer) -> FetchResponse:
 
 def decode_fetch_response_v11(buffer: Buffer) -> FetchResponse:
     """v11."""
-    buf = memoryview(buffer)
+    buf = buffer if isinstance(buffer, memoryview) else memoryview(buffer)
     size = len(buf)
     pos = 0
     budget = ELEMENTS_MAX
@@ -2628,7 +2628,7 @@ def decode_fetch_response_v11(buffer: Buffer) -> FetchResponse:
         end6 = pos + n5
         if not pos <= end6 <= size:
             raise bad_length("topic", n5)
-        s4.topic = str(buf[pos:end6], "utf-8")
+        s4.topic = buf[pos:end6].tobytes().decode()
         pos = end6
         (n7,) = _unpack_i(buf, pos)
         pos += 4
@@ -2691,7 +2691,7 @@ def decode_fetch_response_v11(buffer: Buffer) -> FetchResponse:
 
 def decode_fetch_response_v12(buffer: Buffer) -> FetchResponse:
     """v12."""
-    buf = memoryview(buffer)
+    buf = buffer if isinstance(buffer, memoryview) else memoryview(buffer)
     size = len(buf)
     pos = 0
     budget = ELEMENTS_MAX
@@ -2718,7 +2718,7 @@ def decode_fetch_response_v12(buffer: Buffer) -> FetchResponse:
         end6 = pos + n5 - 1
         if not pos <= end6 <= size:
             raise bad_length("topic", n5 - 1)
-        s4.topic = str(buf[pos:end6], "utf-8")
+        s4.topic = buf[pos:end6].tobytes().decode()
         pos = end6
         n7 = buf[pos]
         pos += 1
@@ -2858,7 +2858,7 @@ def decode_fetch_response_v12(buffer: Buffer) -> FetchResponse:
 
 def decode_fetch_response_v13(buffer: Buffer) -> FetchResponse:
     """v13-15."""
-    buf = memoryview(buffer)
+    buf = buffer if isinstance(buffer, memoryview) else memoryview(buffer)
     size = len(buf)
     pos = 0
     budget = ELEMENTS_MAX
@@ -3016,7 +3016,7 @@ def decode_fetch_response_v13(buffer: Buffer) -> FetchResponse:
 
 def decode_fetch_response_v16(buffer: Buffer) -> FetchResponse:
     """v16-18."""
-    buf = memoryview(buffer)
+    buf = buffer if isinstance(buffer, memoryview) else memoryview(buffer)
     size = len(buf)
     pos = 0
     budget = ELEMENTS_MAX
@@ -3197,7 +3197,7 @@ def decode_fetch_response_v16(buffer: Buffer) -> FetchResponse:
                     end39 = pos + n38 - 1
                     if not pos <= end39 <= size:
                         raise bad_length("host", n38 - 1)
-                    s37.host = str(buf[pos:end39], "utf-8")
+                    s37.host = buf[pos:end39].tobytes().decode()
                     pos = end39
                     s37.port, n40 = _unpack_iB(buf, pos)
                     pos += 5
@@ -3209,7 +3209,7 @@ def decode_fetch_response_v16(buffer: Buffer) -> FetchResponse:
                         end41 = pos + n40 - 1
                         if end41 > size:
                             raise bad_length("rack", n40 - 1)
-                        s37.rack = str(buf[pos:end41], "utf-8")
+                        s37.rack = buf[pos:end41].tobytes().decode()
                         pos = end41
                     s37.unknown_tags = ()
                     t42 = buf[pos]
@@ -3275,7 +3275,7 @@ def encode_fetch_response_v4(message: FetchResponse) -> list[bytes | memoryview]
             else:
                 out.append(_pack_i(len(v9)))
                 parts.append(b"".join(out))
-                parts.append(memoryview(v9))
+                parts.append(memoryview(v9) if isinstance(v9, bytearray) else v9)
                 out.clear()
     parts.append(b"".join(out))
     return parts
@@ -3333,7 +3333,7 @@ def encode_fetch_response_v5(message: FetchResponse) -> list[bytes | memoryview]
             else:
                 out.append(_pack_i(len(v9)))
                 parts.append(b"".join(out))
-                parts.append(memoryview(v9))
+                parts.append(memoryview(v9) if isinstance(v9, bytearray) else v9)
                 out.clear()
     parts.append(b"".join(out))
     return parts
@@ -3389,7 +3389,7 @@ def encode_fetch_response_v7(message: FetchResponse) -> list[bytes | memoryview]
             else:
                 out.append(_pack_i(len(v9)))
                 parts.append(b"".join(out))
-                parts.append(memoryview(v9))
+                parts.append(memoryview(v9) if isinstance(v9, bytearray) else v9)
                 out.clear()
     parts.append(b"".join(out))
     return parts
@@ -3444,7 +3444,7 @@ def encode_fetch_response_v11(message: FetchResponse) -> list[bytes | memoryview
             else:
                 out.append(_pack_i(len(v9)))
                 parts.append(b"".join(out))
-                parts.append(memoryview(v9))
+                parts.append(memoryview(v9) if isinstance(v9, bytearray) else v9)
                 out.clear()
     parts.append(b"".join(out))
     return parts
@@ -3512,7 +3512,7 @@ def encode_fetch_response_v12(message: FetchResponse) -> list[bytes | memoryview
                 else:
                     out.append(pack_varint(n14))
                 parts.append(b"".join(out))
-                parts.append(memoryview(v13))
+                parts.append(memoryview(v13) if isinstance(v13, bytearray) else v13)
                 out.clear()
             if (
                 e9.unknown_tags
@@ -3621,7 +3621,7 @@ def encode_fetch_response_v13(message: FetchResponse) -> list[bytes | memoryview
                 else:
                     out.append(pack_varint(n11))
                 parts.append(b"".join(out))
-                parts.append(memoryview(v10))
+                parts.append(memoryview(v10) if isinstance(v10, bytearray) else v10)
                 out.clear()
             if (
                 e6.unknown_tags
@@ -3728,7 +3728,7 @@ def encode_fetch_response_v16(message: FetchResponse) -> list[bytes | memoryview
                 else:
                     out.append(pack_varint(n11))
                 parts.append(b"".join(out))
-                parts.append(memoryview(v10))
+                parts.append(memoryview(v10) if isinstance(v10, bytearray) else v10)
                 out.clear()
             if (
                 e6.unknown_tags

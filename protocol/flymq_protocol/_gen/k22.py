@@ -25,8 +25,6 @@ _pack_i = Struct(">i").pack
 _pack_iB = Struct(">iB").pack
 _pack_ihqh = Struct(">ihqh").pack
 _pack_ihqhB = Struct(">ihqhB").pack
-_pack_ihqhqh = Struct(">ihqhqh").pack
-_pack_ihqhqhB = Struct(">ihqhqhB").pack
 _pack_iqh = Struct(">iqh").pack
 _pack_iqhB = Struct(">iqhB").pack
 _unpack_h = Struct(">h").unpack_from
@@ -34,7 +32,6 @@ _unpack_i = Struct(">i").unpack_from
 _unpack_iB = Struct(">iB").unpack_from
 _unpack_ihqh = Struct(">ihqh").unpack_from
 _unpack_ihqhB = Struct(">ihqhB").unpack_from
-_unpack_ihqhqhB = Struct(">ihqhqhB").unpack_from
 _unpack_iqhB = Struct(">iqhB").unpack_from
 
 
@@ -194,8 +191,6 @@ def decode_init_producer_id_response_v0(buffer: Buffer) -> InitProducerIdRespons
     buf = bytes(buffer)
     pos = 0
     s1 = new(InitProducerIdResponse)
-    s1.ongoing_txn_producer_id = -1
-    s1.ongoing_txn_producer_epoch = -1
     s1.unknown_tags = ()
     s1.throttle_time_ms, s1.error_code, s1.producer_id, s1.producer_epoch = _unpack_ihqh(buf, pos)
     return s1
@@ -207,8 +202,6 @@ def decode_init_producer_id_response_v2(buffer: Buffer) -> InitProducerIdRespons
     pos = 0
     budget = ELEMENTS_MAX
     s1 = new(InitProducerIdResponse)
-    s1.ongoing_txn_producer_id = -1
-    s1.ongoing_txn_producer_epoch = -1
     s1.unknown_tags = ()
     s1.throttle_time_ms, s1.error_code, s1.producer_id, s1.producer_epoch, t2 = _unpack_ihqhB(buf, pos)
     pos += 17
@@ -217,35 +210,9 @@ def decode_init_producer_id_response_v2(buffer: Buffer) -> InitProducerIdRespons
     return s1
 
 
-def decode_init_producer_id_response_v6(buffer: Buffer) -> InitProducerIdResponse:
-    """v6."""
-    buf = bytes(buffer)
-    pos = 0
-    budget = ELEMENTS_MAX
-    s1 = new(InitProducerIdResponse)
-    s1.unknown_tags = ()
-    (
-        s1.throttle_time_ms,
-        s1.error_code,
-        s1.producer_id,
-        s1.producer_epoch,
-        s1.ongoing_txn_producer_id,
-        s1.ongoing_txn_producer_epoch,
-        t2,
-    ) = _unpack_ihqhqhB(buf, pos)
-    pos += 27
-    if t2:
-        s1.unknown_tags, pos, budget = unknown_tags(buf, pos, t2, budget)
-    return s1
-
-
 def encode_init_producer_id_response_v0(message: InitProducerIdResponse) -> list[bytes | memoryview]:
     """v0-1."""
     out: list[bytes] = []
-    if message.ongoing_txn_producer_id != -1:
-        raise absent_value("ongoing_txn_producer_id")
-    if message.ongoing_txn_producer_epoch != -1:
-        raise absent_value("ongoing_txn_producer_epoch")
     if message.unknown_tags:
         raise absent_value("unknown_tags")
     out.append(_pack_ihqh(message.throttle_time_ms, message.error_code, message.producer_id, message.producer_epoch))
@@ -255,10 +222,6 @@ def encode_init_producer_id_response_v0(message: InitProducerIdResponse) -> list
 def encode_init_producer_id_response_v2(message: InitProducerIdResponse) -> list[bytes | memoryview]:
     """v2-5."""
     out: list[bytes] = []
-    if message.ongoing_txn_producer_id != -1:
-        raise absent_value("ongoing_txn_producer_id")
-    if message.ongoing_txn_producer_epoch != -1:
-        raise absent_value("ongoing_txn_producer_epoch")
     if message.unknown_tags:
         out.append(
             _pack_ihqh(message.throttle_time_ms, message.error_code, message.producer_id, message.producer_epoch)
@@ -267,36 +230,6 @@ def encode_init_producer_id_response_v2(message: InitProducerIdResponse) -> list
     else:
         out.append(
             _pack_ihqhB(message.throttle_time_ms, message.error_code, message.producer_id, message.producer_epoch, 0)
-        )
-    return [b"".join(out)]
-
-
-def encode_init_producer_id_response_v6(message: InitProducerIdResponse) -> list[bytes | memoryview]:
-    """v6."""
-    out: list[bytes] = []
-    if message.unknown_tags:
-        out.append(
-            _pack_ihqhqh(
-                message.throttle_time_ms,
-                message.error_code,
-                message.producer_id,
-                message.producer_epoch,
-                message.ongoing_txn_producer_id,
-                message.ongoing_txn_producer_epoch,
-            )
-        )
-        out.append(pack_tags([], message.unknown_tags))
-    else:
-        out.append(
-            _pack_ihqhqhB(
-                message.throttle_time_ms,
-                message.error_code,
-                message.producer_id,
-                message.producer_epoch,
-                message.ongoing_txn_producer_id,
-                message.ongoing_txn_producer_epoch,
-                0,
-            )
         )
     return [b"".join(out)]
 
@@ -317,7 +250,6 @@ DECODERS: dict[str, dict[int, Callable[[Buffer], Any]]] = {
         3: decode_init_producer_id_response_v2,
         4: decode_init_producer_id_response_v2,
         5: decode_init_producer_id_response_v2,
-        6: decode_init_producer_id_response_v6,
     },
 }
 
@@ -337,6 +269,5 @@ ENCODERS: dict[str, dict[int, Callable[[Any], list[bytes | memoryview]]]] = {
         3: encode_init_producer_id_response_v2,
         4: encode_init_producer_id_response_v2,
         5: encode_init_producer_id_response_v2,
-        6: encode_init_producer_id_response_v6,
     },
 }

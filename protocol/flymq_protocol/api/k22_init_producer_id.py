@@ -17,11 +17,9 @@ class InitProducerIdRequest(Message):
     producer_epoch: int = field(Int16, versions="3+", default=-1)
 
 
-@message(key=22, versions="0-6", flexible="2+")
+@message(key=22, versions="0-5", flexible="2+")
 class InitProducerIdResponse(Message):
     throttle_time_ms: int = field(Int32, ignorable=True)
     error_code: int = field(Int16)
     producer_id: int = field(Int64, default=-1)
     producer_epoch: int = field(Int16)
-    ongoing_txn_producer_id: int = field(Int64, versions="6+", default=-1)
-    ongoing_txn_producer_epoch: int = field(Int16, versions="6+", default=-1)
