@@ -23,9 +23,7 @@ from flymq_protocol.api.k22_init_producer_id import InitProducerIdRequest, InitP
 from flymq_protocol.errors import ErrorCode
 
 
-def handle(
-    ctx: RequestContext, request: InitProducerIdRequest, services: Services
-) -> InitProducerIdResponse | Pending:
+def handle(ctx: RequestContext, request: InitProducerIdRequest, services: Services) -> InitProducerIdResponse | Pending:
     if request.transactional_id == "" or (request.producer_id == -1) != (request.producer_epoch == -1):
         return refuse(request, ErrorCode.INVALID_REQUEST)
     if request.transactional_id is not None:

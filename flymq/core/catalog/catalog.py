@@ -161,9 +161,7 @@ class Catalog:
             return None
         if taken_by == name:
             return TopicError(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
-        return TopicError(
-            ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic '{name}' collides with existing topic: {taken_by}"
-        )
+        return TopicError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic '{name}' collides with existing topic: {taken_by}")
 
     def _partition_count(self, new: NewTopic) -> int | TopicError:
         if new.assignments:
