@@ -178,10 +178,10 @@ class Flusher:
         self._is_scheduled = False
         dirty, self._dirty = self._dirty, []
         jobs = deque(log.begin_flush() for log in dirty if log.failure is None)
-        self._in_flight = len(jobs)
-        for _ in range(min(_THREADS, len(jobs))):
+        count = self._in_flight = len(jobs)  # the threads empty it while we look
+        for _ in range(min(_THREADS, count)):
             self._env.offload(self._work, jobs)
-        if not jobs:
+        if not count:
             self._after_round()
 
     def _work(self, jobs: deque[FlushJob]) -> None:
