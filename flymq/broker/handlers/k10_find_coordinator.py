@@ -59,7 +59,7 @@ def _nobody(key: str, code: ErrorCode, message: str | None) -> Coordinator:
 
 
 def refuse(request: FindCoordinatorRequest, code: ErrorCode) -> FindCoordinatorResponse:
-    """The same error for every key."""
+    """The same error for every key. From v4 on there are keys, or there was nothing to fail at."""
     if request.coordinator_keys:
         return FindCoordinatorResponse(coordinators=[_nobody(key, code, None) for key in request.coordinator_keys])
     return FindCoordinatorResponse(error_code=code, node_id=-1, port=-1)

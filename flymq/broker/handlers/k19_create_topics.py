@@ -74,6 +74,7 @@ def _created(topic: Topic, validate_only: bool, services: Services) -> Creatable
     return CreatableTopicResult(
         name=topic.name,
         topic_id=ZERO_UUID if validate_only else topic.id,
+        error_message=None,
         num_partitions=topic.partition_count,
         replication_factor=1,
         configs=[
