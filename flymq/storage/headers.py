@@ -17,6 +17,7 @@ CRC_FROM = 21
 FIELDS = Struct(">qiibIhiqq")
 # (base offset, length, last offset delta)
 PLACE = Struct(">qi11xi")
+BASE_OFFSET = Struct(">q")
 MAX_TIMESTAMP = Struct(">q")
 MAX_TIMESTAMP_AT = 35
 PRODUCER_ID = Struct(">q")

@@ -27,7 +27,7 @@ from flymq.storage.api import (
     StorageError,
     Unavailable,
 )
-from flymq.storage.headers import MAX_TIMESTAMP, MAX_TIMESTAMP_AT
+from flymq.storage.headers import BASE_OFFSET, MAX_TIMESTAMP, MAX_TIMESTAMP_AT
 
 _CHUNK_BYTES_MIN = 4096
 _CHUNK_BYTES_MAX = 1 << 20
@@ -51,6 +51,10 @@ class _Piece:
 
     def batch(self, i: int) -> memoryview:
         return self.view[self.starts[i] : self.end_of(i)]
+
+    def base_offset(self, i: int) -> int:
+        found: int = BASE_OFFSET.unpack_from(self.view, self.starts[i])[0]
+        return found
 
     def max_timestamp(self, i: int) -> int:
         found: int = MAX_TIMESTAMP.unpack_from(self.view, self.starts[i] + MAX_TIMESTAMP_AT)[0]
@@ -190,10 +194,10 @@ class MemoryLog(Log):
         return completed(Chunk(best[0].batch(best[1])) if best else None)
 
     def _batches(self, offset: int, end_offset: int) -> Iterator[tuple[_Piece, int]]:
-        """Every batch that holds or follows `offset` and ends below `end_offset`, in order."""
+        """Every batch that holds or follows `offset` and begins below `end_offset`, in order."""
         for piece in self.pieces[bisect_left(self.lasts, offset) :]:
             for i in range(bisect_left(piece.lasts, offset), len(piece.lasts)):
-                if piece.lasts[i] >= end_offset:
+                if piece.base_offset(i) >= end_offset:
                     return
                 yield piece, i
 
