@@ -185,6 +185,7 @@ class _Reader:
             self.position += 1
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
+                value &= 0xFFFFFFFFFFFFFFFF
                 return value >> 1 ^ -(value & 1)
         raise ProtocolError("varint above 10 bytes")
 
