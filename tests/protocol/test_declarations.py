@@ -220,3 +220,13 @@ def test_error_codes_equal_those_that_kafka_python_has() -> None:
         or (name not in KAFKA_PYTHON_NAMES and name != ErrorCode(number).name)
     }
     assert different == {}
+
+
+@pytest.mark.compat
+def test_error_codes_equal_those_of_the_pinned_release(kafka_clients_jar: zipfile.ZipFile) -> None:
+    # Kafka declares them by rising number without a gap, so the order of the names is enough.
+    command = ["javap", "-cp", str(kafka_clients_jar.filename), "-public", "org.apache.kafka.common.protocol.Errors"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    names = re.findall(r"static final org\.apache\.kafka\.common\.protocol\.Errors (\w+);", text)
+    assert names == [code.name for code in sorted(ErrorCode)]
+    assert sorted(ErrorCode) == list(range(-1, len(names) - 1))
