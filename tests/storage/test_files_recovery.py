@@ -267,6 +267,29 @@ def test_case_c2_a_log_shorter_than_what_was_synced(folder: Folder) -> None:
         folder.run.open(folder.start())
 
 
+def test_a_roll_cut_short_leaves_an_empty_file(folder: Folder) -> None:
+    folder.start()
+    folder.fill(30)
+    folder.crash()
+    folder.segment(30).touch()
+    assert folder.reopened_end() == 30
+    assert not folder.segment(30).exists()
+    folder.fill(5)
+    folder.stop()
+    assert folder.reopened_end() == 35
+
+
+def test_batches_larger_than_the_buffers(folder: Folder) -> None:
+    folder.start()
+    log = folder.run.open(folder.engine).log
+    for base in range(3):
+        log.append(make_plan(base, size=5_000_000))
+    folder.crash()
+    opened = folder.run.open(folder.start())
+    assert [len(view) for view in opened.batches] == [5_000_000] * 3
+    assert folder.run.read_all(opened.log, 0, 3) == [(0, 0), (1, 1), (2, 2)]
+
+
 def test_a_snapshot_of_lost_offsets_is_dropped(folder: Folder) -> None:
     folder.start()
     log = folder.fill(50)

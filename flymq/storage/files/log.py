@@ -151,10 +151,10 @@ class FileLog(Log):
         if plan.leader_epoch < epoch:
             raise Fenced(f"leader epoch {plan.leader_epoch} is older than {epoch}")
         self._flusher.admit()
-        self._store.leave_clean_state()
-        self.is_changed = True
         segment = self._active
         try:
+            self._store.leave_clean_state()
+            self.is_changed = True
             if not segment.size and segment.fd < 0 and not self.rolled:
                 self._make_folders()
             if plan.roll and segment.size:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from crc32c import crc32c
@@ -22,12 +22,20 @@ from crc32c import crc32c
 from flymq.env.files import Files
 from flymq.storage.api import Corrupt
 from flymq.storage.files.segment import FileSegment, read_file
-from flymq.storage.headers import CRC_FROM, FIELDS, HEADER_BYTES, LENGTH_END, MAX_TIMESTAMP, MAX_TIMESTAMP_AT, PLACE
+from flymq.storage.headers import (
+    BATCH_MAGIC,
+    CRC_FROM,
+    FIELDS,
+    HEADER_BYTES,
+    LENGTH_END,
+    MAX_TIMESTAMP,
+    MAX_TIMESTAMP_AT,
+    PLACE,
+)
 from flymq.storage.memory import add_epoch
 
 _SCAN_BYTES = 4 << 20
 _STREAM_BYTES = 1 << 20
-_MAGIC = 2
 
 
 class Found:
@@ -62,7 +70,10 @@ def recover(files: Files, name: str, folder: str, row: dict[str, Any], index_int
         names = files.list(folder)
     except FileNotFoundError:
         names = []
-    bases = sorted(int(entry[:-4]) for entry in names if entry.endswith(".log"))
+    bases = sorted(int(entry[:-4]) for entry in names if entry.endswith(".log") and entry[:-4].isdigit())
+    while len(bases) > 1 and not files.size(f"{folder}/{bases[-1]:020d}.log"):
+        # A roll that a crash cut short, before the first batch was in.
+        files.unlink(f"{folder}/{bases.pop():020d}.log")
     for base in bases:
         segment = FileSegment(folder, base)
         segment.size = files.size(segment.log_path)
@@ -221,7 +232,7 @@ def _scan_buffer(
     while filled - at >= HEADER_BYTES:
         base, length, epoch, magic, crc, _, delta, _, timestamp = FIELDS.unpack_from(buffer, at)
         total = length + LENGTH_END
-        if total < HEADER_BYTES or magic != _MAGIC or base < expected or delta < 0:
+        if total < HEADER_BYTES or magic != BATCH_MAGIC or base < expected or delta < 0:
             raise _Bad(position + at, expected, "not the header of a record batch")
         if position + at + total > size:
             raise _Bad(position + at, expected, "the batch is cut short")
@@ -256,9 +267,7 @@ def newest_snapshot(
     return None
 
 
-def stream(
-    files: Files, parts: list[tuple[str, int]], offset: int, failed: Callable[[str], Exception] = Corrupt
-) -> Iterator[memoryview]:
+def stream(files: Files, parts: list[tuple[str, int]], offset: int) -> Iterator[memoryview]:
     """Every batch that ends at or above `offset`, of (log file, size) in order; a view lives until dropped."""
     for path, size in parts:
         fd = files.open(path, os.O_RDONLY, 0)
@@ -272,7 +281,7 @@ def stream(
                     base, length, delta = PLACE.unpack_from(data, at)
                     total = length + LENGTH_END
                     if total < HEADER_BYTES or position + at + total > size:
-                        raise failed(f"{path}, byte {position + at}: no record batch; see `flymq doctor`")
+                        raise Corrupt(f"{path}, byte {position + at}: no record batch; see `flymq doctor`")
                     if at + total > len(data):
                         count = max(count, total)
                         break
@@ -280,7 +289,7 @@ def stream(
                         yield data[at : at + total]
                     at += total
                 if not at and len(data) >= min(count, size - position):
-                    raise failed(f"{path}, byte {position}: no record batch; see `flymq doctor`")
+                    raise Corrupt(f"{path}, byte {position}: no record batch; see `flymq doctor`")
                 position += at
         finally:
             files.close(fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
@@ -102,10 +103,10 @@ class SqliteShards(ShardStore):
                 found = {row[0] for row in self._connection.execute("SELECT DISTINCT shard FROM rows")}
         except sqlite3.Error as error:
             raise Unavailable(f"{self._path}: {error}") from error
-        candidates = found | {name for waiting in (self._in_flight, self._pending) for name, _ in waiting}
-        named = {name for name in candidates if not name.startswith("_")}
         unsettled = {name for waiting in (self._in_flight, self._pending) for name, _ in waiting}
-        return sorted(name for name in named if name not in unsettled or any(True for _ in self.load(name)))
+        settled = found - unsettled
+        holding = {name for name in unsettled if next(self.load(name), None) is not None}
+        return sorted(name for name in settled | holding if not name.startswith("_"))
 
     def write(self, shard: str, puts: Iterable[tuple[str, str]], deletes: Iterable[str] = (), epoch: int = 0) -> Token:
         pending = self._pending
@@ -171,7 +172,8 @@ class SqliteShards(ShardStore):
             with self._lock:
                 self._connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         except sqlite3.Error as error:
-            raise OSError(f"{self._path}: {error}") from error
+            code = errno.ENOSPC if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL else errno.EIO
+            raise OSError(code, f"{self._path}: {error}") from error
 
     def close(self) -> None:
         """No write may be waiting. Idempotent."""
