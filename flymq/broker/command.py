@@ -119,10 +119,10 @@ def _load(
 def _run(config: BrokerConfig, data_dir: str | None, storage: str) -> int:
     from flymq import __version__
     from flymq.broker.app import run as run_broker
-    from flymq.broker.config import warnings_of
+    from flymq.broker.config import environment_warnings, warnings_of
 
     click.echo(f"FlyMQ {__version__} · {storage}")
-    for warning in warnings_of(config):
+    for warning in [*environment_warnings(os.environ), *warnings_of(config)]:
         click.echo(f"flymq: warning: {warning}", err=True)
     return run_broker(config, data_dir=data_dir, started_at=_STARTED_AT)
 

@@ -23,8 +23,18 @@ from flymq.core.settings import (
     to_text,
 )
 
-__all__ = ["BrokerConfig", "ConfigError", "environment_name", "listen_layer", "load", "read_environment", "read_file",
-           "read_flags", "warnings_of"]  # fmt: skip
+__all__ = [
+    "BrokerConfig",
+    "ConfigError",
+    "environment_name",
+    "environment_warnings",
+    "listen_layer",
+    "load",
+    "read_environment",
+    "read_file",
+    "read_flags",
+    "warnings_of",
+]
 
 
 class ConfigError(Exception):
@@ -121,6 +131,19 @@ def read_environment(environment: Mapping[str, str]) -> Layer:
                 layer[name] = environment[variable], f"environment {variable}"
                 break
     return layer
+
+
+def environment_warnings(environment: Mapping[str, str]) -> list[str]:
+    """A line for each FLYMQ_ variable that looks like a misspelt setting; it may be somebody else's after all."""
+    known = {environment_name(name) for name in [*BROKER_SETTINGS, *UNUSED_SETTINGS]}
+    warnings = []
+    for variable in sorted(environment):
+        if variable.startswith("FLYMQ_") and variable not in known:
+            from difflib import get_close_matches
+
+            for close in get_close_matches(variable, known, n=1, cutoff=0.85):
+                warnings.append(f"{variable} sets nothing: did you mean {close}?")
+    return warnings
 
 
 def _variable(setting: str) -> str:

@@ -14,6 +14,7 @@ from flymq.broker.config import (
     _read_properties,
     _read_toml,
     environment_name,
+    environment_warnings,
     listen_layer,
     load,
     read_environment,
@@ -196,6 +197,12 @@ def test_the_environment() -> None:
         "flymq.durability": ("os", "environment FLYMQ_DURABILITY"),
         "num.io.threads": ("8", "environment KAFKA_NUM_IO_THREADS"),
     }
+
+
+def test_a_misspelt_variable_is_told() -> None:
+    assert environment_warnings(
+        {"FLYMQ_NUM_PARTITION": "1", "FLYMQ_BOOTSTRAP_SERVERS": "a:1", "FLYMQ_NODE_ID": "1"}
+    ) == ["FLYMQ_NUM_PARTITION sets nothing: did you mean FLYMQ_NUM_PARTITIONS?"]
 
 
 @given(st.sampled_from(sorted(BROKER_SETTINGS)), st.text())

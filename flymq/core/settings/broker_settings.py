@@ -68,15 +68,8 @@ _NET = (
     Setting("node.id", INT, None, "Number of this broker in every answer.", at_least(0)),
     Setting("process.roles", LIST, None, "Kafka's roles. FlyMQ always is the broker and needs no controller.",
             only("broker", "controller")),
-    Setting("request.timeout.ms", INT, "30000", "Limit on requests between brokers. Without effect on one node.",
-            at_least(1)),
-    Setting("socket.listen.backlog.size", INT, "50", "Connections the kernel holds until they are accepted.",
-            at_least(1)),
-    Setting("socket.receive.buffer.bytes", INT, "102400", "The kernel's receive buffer; -1: its default.",
-            at_least(-1)),
     Setting("socket.request.max.bytes", INT, "104857600", "Largest request; its sender is disconnected.",
             at_least(1)),
-    Setting("socket.send.buffer.bytes", INT, "102400", "The kernel's send buffer; -1: its default.", at_least(-1)),
 )  # fmt: skip
 
 _TOPICS = (
@@ -95,8 +88,6 @@ _TOPICS = (
     Setting("delete.topic.enable", BOOLEAN, "true", "Whether topics can be deleted."),
     Setting("fetch.max.bytes", INT, "57671680", "Most bytes in one answer to a fetch, but always one whole batch.",
             at_least(1024)),
-    Setting("max.request.partition.size.limit", INT, "2000",
-            "Most partitions in one answer to DescribeTopicPartitions.", at_least(1)),
     Setting("message.max.bytes", INT, "1048588", "Default of the topic setting max.message.bytes.", at_least(0),
             dynamic=True),
     Setting("min.insync.replicas", INT, "1", "Default of the topic setting of this name.", at_least(1),
@@ -175,8 +166,6 @@ _GROUPS = (
 _PRODUCERS = (
     Setting("producer.id.expiration.ms", INT, "86400000",
             "How long an idle producer's sequence numbers are remembered.", at_least(1), dynamic=True),
-    Setting("transaction.max.timeout.ms", INT, "900000", "Longest transaction timeout a producer may ask for.",
-            at_least(1)),
     Setting("transaction.state.log.num.partitions", INT, "50", "Partitions that __transaction_state is shown with.",
             at_least(1)),
 )  # fmt: skip
