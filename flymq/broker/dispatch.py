@@ -59,12 +59,13 @@ class Call:
 class Request:
     """A decoded request on its way."""
 
-    __slots__ = ("answer", "call", "correlation_id")
+    __slots__ = ("answer", "body", "call", "correlation_id")
 
-    def __init__(self, call: Call, correlation_id: int, answer: Any) -> None:
+    def __init__(self, call: Call, correlation_id: int, answer: Any, body: Any) -> None:
         self.call = call
         self.correlation_id = correlation_id
         self.answer = answer  # response, Pending, OnLoan, Hangup or None
+        self.body = body  # for an error answer; its views of the receive buffer are void
 
 
 class Dispatcher:
@@ -91,6 +92,8 @@ class Dispatcher:
                 if call is None:
                     return self._unsupported_api_versions(correlation_id)
             body = 10 if id_size < 0 else 10 + id_size
+            if body > len(frame):
+                raise ProtocolError(f"client id of {id_size} bytes does not fit its frame")
             raw_id = bytes(frame[10:body])
             if call.flexible_request:
                 if frame[body]:
@@ -110,12 +113,13 @@ class Dispatcher:
             answer = call.handle(ctx, request, self._services)
         except Exception:
             answer = self.failed(call, request)
-        return Request(call, correlation_id, answer)
+        return Request(call, correlation_id, answer, request)
 
     def failed(self, call: Call, request: Any) -> Any:
-        """A handler raised: log it, and answer the API's own shape with UNKNOWN_SERVER_ERROR."""
+        """A handler, or what it left to be done later, raised: log it, and answer the API's own shape with
+        UNKNOWN_SERVER_ERROR. Raises `ProtocolError` where there is none."""
         _log.exception("%s v%d failed; the client gets UNKNOWN_SERVER_ERROR", call.name, call.version)
-        if call.refuse is None or request is None:
+        if call.refuse is None:
             raise ProtocolError(f"{call.name} failed")
         return call.refuse(request, ErrorCode.UNKNOWN_SERVER_ERROR)
 
@@ -135,4 +139,4 @@ class Dispatcher:
         from flymq.broker.handlers.k18_api_versions import unsupported_version
 
         row = HANDLERS[API_VERSIONS_KEY]
-        return Request(Call(row, 0), correlation_id, unsupported_version())
+        return Request(Call(row, 0), correlation_id, unsupported_version(), None)

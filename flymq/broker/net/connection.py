@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import mmap
 import os
 from collections import deque
 from functools import partial
@@ -29,6 +30,7 @@ _log = logging.getLogger("flymq.connection")
 PRODUCE_KEY = 0
 FRAME_BYTES_MAX = 16 * 1024 * 1024  # of any request but Produce
 _BUFFER_AT_ONCE = 2 * 1024 * 1024  # a frame up to this gets its whole buffer when its size is known
+_LAZY_BYTES_MIN = 64 * 1024
 _FLUSH_BYTES = 1024 * 1024  # answers are written once a callback, or when they are this many bytes
 _HELD_BYTES_MAX = 4 * 1024 * 1024  # of answers ready behind one that waits
 _IOV_MAX = 1024
@@ -58,6 +60,7 @@ class Connection(asyncio.BufferedProtocol):
         self._is_unsent = False  # the transport still holds bytes that the peer doesn't take
         self._is_stalled = False  # reading has stopped; complete frames may be in the buffer
         self._is_producer = False
+        self._is_closing = False  # nothing more is applied, nor answered
         self._is_lost = False
         self.used_at_ms = 0
 
@@ -89,9 +92,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self._is_unsent = False
         self._give_back()
-        self._answer()
-        self._flush()
-        self.resume()
+        self._go_on()
 
     def eof_received(self) -> bool:
         return False  # close: nobody is there to read what still waits
@@ -104,10 +105,17 @@ class Connection(asyncio.BufferedProtocol):
         for slot in slots:
             if isinstance(slot.answer, Pending):
                 if not slot.answer.token.complete(Ended.DISCONNECT):
-                    slot.answer.finish(Ended.DISCONNECT)
+                    self._drop(slot.answer)
             elif isinstance(slot.answer, OnLoan):
                 self._loans.extend(slot.answer.chunks)
         self._give_back()
+
+    def _drop(self, pending: Pending) -> None:
+        """Nobody is there to read the answer: let it release what it holds."""
+        try:
+            pending.finish(Ended.DISCONNECT)
+        except Exception:
+            _log.exception("dropping a request of %s", self._client_host)
 
     # -- frames in --------------------------------------------------------------------------------
 
@@ -126,6 +134,8 @@ class Connection(asyncio.BufferedProtocol):
                     break
                 self._apply(view[position + 4 : end])
                 position = end
+                if self._is_closing:
+                    return
                 if self._must_stall():
                     self._stall()
                     break
@@ -175,10 +185,10 @@ class Connection(asyncio.BufferedProtocol):
             key = int.from_bytes(view[position + 4 : position + 6], "big", signed=True)
             if key != PRODUCE_KEY:
                 raise ProtocolError(f"a frame of {frame_size} bytes for api key {key}")
-        if self._own is None or len(self._own) < max(needed, rest + 4):
+        if self._own is None or len(self._own) < rest + 4 or len(self._own) < needed <= _BUFFER_AT_ONCE:
             # A peer that announces a large frame gets memory as it sends, not as it announces.
             room = needed if needed <= _BUFFER_AT_ONCE else min(needed, max(2 * rest, _BUFFER_AT_ONCE))
-            self._own = memoryview(bytearray(max(room, rest + 4096)))
+            self._own = _memory(max(room, rest + 4096))
             self._view = self._own
             self._view[:rest] = view[position : position + rest]
         elif position:
@@ -189,18 +199,26 @@ class Connection(asyncio.BufferedProtocol):
     def _ready(self, request: Request, result: object) -> None:
         """A waiting request's token is complete. Its answer is made when it is at the head."""
         if self._is_lost:
-            request.answer.finish(Ended.DISCONNECT)
-            return
-        if self._slots and self._slots[0] is request and not self._is_unsent:
+            self._drop(request.answer)
+        elif self._slots and self._slots[0] is request and not self._is_unsent:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Answer what can be answered, then apply what was held up by it. Raises nothing: whoever completed
+        the token has others to tell."""
+        try:
             self._answer()
             self._flush()
-            if self._is_stalled:
-                self.resume()
+        except Exception:
+            _log.exception("closing the connection of %s", self._client_host)
+            self.close()
+        if self._is_stalled:
+            self.resume()
 
     def _answer(self) -> None:
         """Answer from the head, as far as slots are ready and the peer reads."""
         slots = self._slots
-        while slots and not self._is_unsent:
+        while slots and not self._is_unsent and not self._is_closing:
             request = slots[0]
             answer = request.answer
             if answer.__class__ is Pending:
@@ -222,17 +240,18 @@ class Connection(asyncio.BufferedProtocol):
         try:
             return pending.finish(pending.token.result)
         except Exception:
-            try:
-                return self._dispatcher.failed(request.call, None)
-            except ProtocolError:
-                self.close()
-                return b""
+            return self._dispatcher.failed(request.call, request.body)
 
     def _send(self, request: Request, answer: Any) -> None:
         if answer.__class__ is OnLoan:
             self._loans.extend(answer.chunks)
             answer = answer.response
-        parts = request.call.encode(request.correlation_id, answer)
+        try:
+            parts = request.call.encode(request.correlation_id, answer)
+        except Exception:
+            parts = request.call.encode(
+                request.correlation_id, self._dispatcher.failed(request.call, request.body)
+            )
         self._out.extend(parts)
         self._out_bytes += sum(map(len, parts))
 
@@ -247,6 +266,8 @@ class Connection(asyncio.BufferedProtocol):
         transport = self._transport
         if transport.get_write_buffer_size() or len(out) > _IOV_MAX:
             transport.writelines(out)
+            if not transport.get_write_buffer_size():
+                self._give_back()
             return
         try:
             written = os.writev(self._fd, out)
@@ -287,7 +308,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def resume(self) -> None:
         """Go on with what has been read, then read again, unless there is a reason to stop still."""
-        if not self._is_stalled or self._is_lost or self._must_stall():
+        if not self._is_stalled or self._is_lost or self._is_closing or self._must_stall():
             return
         self._is_stalled = False
         self._server.stalled.discard(self)
@@ -300,7 +321,7 @@ class Connection(asyncio.BufferedProtocol):
     def close(self) -> None:
         """Write what is answered, then close."""
         self._flush()
-        self._is_stalled = True  # nothing more is applied
+        self._is_closing = True
         self._transport.close()
 
     def abort(self) -> None:
@@ -317,6 +338,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._own is not None and not self._filled:
             self._own = None
             self._view = self._server.scratch
+
+
+def _memory(size: int) -> memoryview:
+    """Fresh memory. A large piece becomes real page by page, as it is written to: `bytearray` would touch it all."""
+    return memoryview(bytearray(size) if size <= _LAZY_BYTES_MIN else mmap.mmap(-1, size))
 
 
 def _after(parts: list[Any], written: int) -> list[memoryview]:

@@ -86,8 +86,8 @@ class Server:
         self._sweep_timer.cancel()
         self.stop_accepting()
         deadline = time.monotonic() + grace_s
-        while any(connection.is_waiting for connection in self.connections) and time.monotonic() < deadline:
-            await asyncio.sleep(0.001)  # noqa: ASYNC110  # once in a broker's life; an event would cost every answer
+        while any(connection.is_waiting for connection in self.connections) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)  # once in a broker's life; an event would cost every answer
         for connection in list(self.connections):
             connection.close()
         await asyncio.sleep(0)
