@@ -46,6 +46,8 @@ EARLIEST_LOCAL = -4
 LATEST_TIERED = -5
 EARLIEST_PENDING_UPLOAD = -6
 
+_LEADER_EPOCH_FROM = 4
+
 _FROM_VERSION = {
     LATEST: 1,
     EARLIEST: 1,
@@ -73,7 +75,15 @@ def handle(ctx: RequestContext, request: ListOffsetsRequest, services: Services)
             answers.append(answer)
         topics.append(ListOffsetsTopicResponse(topic.name, answers))
     response = ListOffsetsResponse(topics=topics)
-    return Pending(gather(looking), lambda _: response) if looking else response
+
+    def finish(_: object) -> ListOffsetsResponse:
+        if ctx.api_version < _LEADER_EPOCH_FROM:
+            for topic in topics:
+                for answer in topic.partitions:
+                    answer.leader_epoch = -1
+        return response
+
+    return Pending(gather(looking), finish) if looking else finish(None)
 
 
 def _check(ctx: RequestContext, wanted: ListOffsetsPartition, partition: Partition | None, times: int) -> int:
