@@ -226,27 +226,51 @@ def _scan_buffer(
     index_interval: int,
     epochs: list[tuple[int, int]],
 ) -> int:
-    """Check the whole batches of a buffer that was read at `position` of `size`; the bytes they take."""
+    """Check the whole batches of a buffer that was read at `position` of `size`; the bytes they take.
+
+    It accounts as `FileLog.append` does, in local names: small batches must not make a start slow.
+    """
     at = 0
     expected = segment.end
-    while filled - at >= HEADER_BYTES:
-        base, length, epoch, magic, crc, _, delta, _, timestamp = FIELDS.unpack_from(buffer, at)
-        total = length + LENGTH_END
-        if total < HEADER_BYTES or magic != BATCH_MAGIC or base < expected or delta < 0:
-            raise _Bad(position + at, expected, "not the header of a record batch")
-        if position + at + total > size:
-            raise _Bad(position + at, expected, "the batch is cut short")
-        if at + total > filled:
-            return at
-        if crc32c(buffer[at + CRC_FROM : at + total]) != crc:
-            raise _Bad(position + at, expected, "the CRC is wrong")
-        if epoch > epochs[-1][0]:
+    newest_epoch = epochs[-1][0]
+    unpack, header_bytes, largest = FIELDS.unpack_from, HEADER_BYTES, segment.max_timestamp
+    since_index = segment.since_index
+    reason = ""
+    while at + header_bytes <= filled:
+        base, length, epoch, magic, crc, _, delta, _, timestamp = unpack(buffer, at)
+        stop = at + length + LENGTH_END
+        if stop < at + header_bytes or magic != BATCH_MAGIC or base < expected or delta < 0:
+            reason = "not the header of a record batch"
+            break
+        if stop > filled:
+            if position + stop > size:
+                reason = "the batch is cut short"
+            break
+        if crc32c(buffer[at + CRC_FROM : stop]) != crc:
+            reason = "the CRC is wrong"
+            break
+        if epoch > newest_epoch:
             add_epoch(epochs, epoch, base)
-        expected = base + delta + 1
-        segment.account(expected - 1, total, timestamp, index_interval)
-        at += total
-    if position + filled == size and at < filled:
-        raise _Bad(position + at, expected, "the header is cut short")
+            newest_epoch = epoch
+        last = base + delta
+        if timestamp > largest:
+            largest = segment.max_timestamp = timestamp
+            segment.max_timestamp_offset = last
+        if since_index > index_interval:
+            segment.add_index_row(last, position + at)
+            since_index = 0
+        since_index += stop - at
+        expected = last + 1
+        at = stop
+    if at and not position:
+        segment.first_timestamp = MAX_TIMESTAMP.unpack_from(buffer, MAX_TIMESTAMP_AT)[0]
+    segment.since_index = since_index
+    segment.size = position + at
+    segment.end = expected
+    if not reason and position + filled == size and at < filled and filled - at < header_bytes:
+        reason = "the header is cut short"
+    if reason:
+        raise _Bad(position + at, expected, reason)
     return at
 
 

@@ -90,20 +90,6 @@ class FileSegment:
         self.time_offsets = array("I")
         self.positions = {}
 
-    def account(self, last_offset: int, size: int, max_timestamp: int, index_interval: int) -> None:
-        """A batch of `size` bytes was appended (the log's append has these lines inlined)."""
-        position = self.size
-        if not position:
-            self.first_timestamp = max_timestamp
-        if max_timestamp > self.max_timestamp:
-            self.max_timestamp = max_timestamp
-            self.max_timestamp_offset = last_offset
-        if self.since_index > index_interval:
-            self.add_index_row(last_offset, position)
-        self.since_index += size
-        self.size = position + size
-        self.end = last_offset + 1
-
     def add_index_row(self, last_offset: int, position: int) -> None:
         """The batch that ends with `last_offset` begins at `position`; its timestamp is already counted."""
         assert self.index_offsets is not None
