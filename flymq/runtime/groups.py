@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from functools import lru_cache, partial
 from itertools import chain
@@ -131,7 +130,11 @@ class Groups:
 
     def unique(self) -> str:
         """The tail of a new member id: a random UUID, as text."""
-        return str(uuid.UUID(bytes=self._env.random_bytes(16), version=4))
+        random = bytearray(self._env.random_bytes(16))
+        random[6] = random[6] & 0x0F | 0x40  # version 4
+        random[8] = random[8] & 0x3F | 0x80
+        text = random.hex()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def describe(self, group_ids: list[str]) -> Token:
         """Completes with a list of `GroupDescription` or `ErrorCode`, in order of `group_ids`."""

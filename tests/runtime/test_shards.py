@@ -111,8 +111,11 @@ class ManualEnv(Env):
         return self.timers.at(self.now + delay_ms, callback, *args)
 
     def advance(self, delay_ms: int) -> None:
-        self.now += delay_ms
-        self.timers.run(self.now)
+        end = self.now + delay_ms
+        while (deadline := self.timers.next_deadline_ms()) is not None and deadline <= end:
+            self.now = max(self.now, deadline)
+            self.timers.run(self.now)
+        self.now = end
 
 
 class Rig:

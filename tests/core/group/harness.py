@@ -58,8 +58,10 @@ class Script:
         self._carry_out(self.machine.loaded(self.now_ms))
 
     def restarted(self) -> Script:
-        """A new broker over the same rows."""
-        return Script(self.config, self.rows, self.now_ms)
+        """A new broker over the same rows. Member ids stay unique: in life they hold a UUID."""
+        again = Script(self.config, self.rows, self.now_ms)
+        again._token = self._token
+        return again
 
     @property
     def next_token(self) -> int:
