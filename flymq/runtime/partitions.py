@@ -115,7 +115,7 @@ class Partition:
     def when_durable(self, last_offset: int) -> Token | None:
         """None where `last_offset` is below the high watermark; else a token for when it is.
 
-        The token completes with None, with a `StorageError`, or with `Ended.SHUTDOWN`.
+        The token completes with None, with a `StorageError`, or with `Ended.SHUTDOWN` or `Ended.DELETED`.
         """
         if last_offset < self.log.high_watermark:
             return None
@@ -256,7 +256,7 @@ class Partitions:
         if self._by_name.get(topic.name) is partitions:
             del self._by_name[topic.name]
         for partition in partitions:
-            partition.close(None)
+            partition.close(Ended.DELETED)
         self._logs.drop(topic.id)
 
     def configure(self, topic: Topic, config: TopicConfig) -> None:

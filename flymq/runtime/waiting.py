@@ -16,6 +16,7 @@ class Ended(Enum):
     DEADLINE = "deadline"
     DISCONNECT = "disconnect"
     SHUTDOWN = "shutdown"
+    DELETED = "deleted"  # the topic is gone
 
 
 class Pending:

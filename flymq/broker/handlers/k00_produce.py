@@ -90,15 +90,18 @@ def handle(
     token = gather([token for _, token in waiting])
     timer = services.env.call_in(max(0, request.timeout_ms), token.complete, Ended.DEADLINE)
     token.then(lambda _: timer.cancel())
-    return Pending(token, partial(_finish, response, waiting))
+    return Pending(token, partial(_finish, response, waiting, by_id))
 
 
 def _finish(
-    response: ProduceResponse, waiting: list[tuple[PartitionProduceResponse, Token]], _: object
+    response: ProduceResponse, waiting: list[tuple[PartitionProduceResponse, Token]], by_id: bool, _: object
 ) -> ProduceResponse:
     for result, token in waiting:
         if not token.done or token.result is Ended.SHUTDOWN:
             _fail(result, ErrorCode.REQUEST_TIMED_OUT, "the batch is appended, but not durable yet")
+        elif token.result is Ended.DELETED:
+            gone = ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            _fail(result, gone, "the topic was deleted")
         elif token.result is not None:
             _fail(result, ErrorCode.KAFKA_STORAGE_ERROR, str(token.result))
     return response

@@ -124,8 +124,10 @@ class PartitionLog:
             # Some of these tests are coarser than the rules: only `why_refused` refuses.
             refused = why_refused(batch, config, now_ms)
             if refused is not None and refused.code != ErrorCode.INVALID_TIMESTAMP:
-                # A wrong CRC explains any of what Kafka checks after it.
-                if refused.code == ErrorCode.INVALID_RECORD and self._crc_is_wrong(batch, crc):
+                # A wrong CRC explains any of what Kafka checks after it; but a batch of another size, format or
+                # place than it should have is refused before.
+                framed = length + PREFIX_BYTES == size and magic == 2 and not base_offset
+                if framed and refused.code == ErrorCode.INVALID_RECORD and self._crc_is_wrong(batch, crc):
                     return AppendError(ErrorCode.CORRUPT_MESSAGE, "wrong CRC")
                 return refused
         else:
