@@ -102,6 +102,7 @@ class Outcome:
     """Of one run."""
 
     acked: int = 0
+    records: int = 0
     starts: list[float] = field(default_factory=list)
     kills_at_start: int = 0
     checks: int = 0
@@ -186,7 +187,7 @@ def run(
             load.start()
         try:
             for number in range(1, rounds + 1):
-                _await_acks(loads)
+                await_acks(loads)
                 chance_s = chance.uniform(0, 0.2)
                 time.sleep(chance_s)  # the instant of the kill is what is being varied
                 broker.kill()
@@ -197,7 +198,7 @@ def run(
                     outcome.kills_at_start += 1
                 outcome.starts.append(broker.start())
                 if number % check_every == 0:
-                    acked = _acked(loads)
+                    acked = acked_by(loads)
                     check(acked, read_all(broker.bootstrap_servers))
                     outcome.checks += 1
                     tell(f"round {number}: {len(acked):,} acknowledged, all there")
@@ -206,10 +207,11 @@ def run(
                 load.finish()
         for load in loads:
             assert not load.errors, load.errors
-        acked = _acked(loads)
+        acked = acked_by(loads)
         outcome.acked = len(acked)
         found = read_all(broker.bootstrap_servers)
         check(acked, found)
+        outcome.records = len(found)
         assert len(found) == sum(load.sent for load in loads), "the producers had every record acknowledged"
         code, _ = broker.stop()
         assert code == 0, broker.stderr
@@ -221,11 +223,11 @@ def run(
     return outcome
 
 
-def _acked(loads: list[Load]) -> dict[tuple[int, int], bytes]:
+def acked_by(loads: list[Load]) -> dict[tuple[int, int], bytes]:
     return {place: value for load in loads for place, value in load.acked.copy().items()}
 
 
-def _await_acks(loads: list[Load]) -> None:
+def await_acks(loads: list[Load]) -> None:
     """Until every producer made progress."""
     targets = [len(load.acked) + _ACKS_A_ROUND for load in loads]
     deadline = time.monotonic() + _PROGRESS_TIMEOUT_S

@@ -1,0 +1,133 @@
+"""Kafka's own dump tool reads a data folder: every segment and index, and has nothing to say against them.
+
+    python -m compat_tests.dump_log FOLDER        a data folder whose broker was stopped
+    python -m compat_tests.dump_log               writes folders of its own: stopped cleanly, and killed
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from compat_tests import crash, java_tools
+from compat_tests.broker_process import BrokerProcess
+from compat_tests.clients import CLIENTS, CODECS, create_topic
+from compat_tests.real_lines import real_lines
+
+SEGMENT_BYTES = 1024 * 1024
+_FILES_A_RUN = 200
+
+# All that the tool says where something is wrong; it ends with 0 all the same.
+_COMPLAINTS = re.compile(
+    "isvalid: false|Mismatches in|timestamp mismatch in|out of order timestamp|indexed offsets are not found|"
+    "Non-consecutive offsets|invalid bytes at the end|Error at |Exception|Ignoring unknown file"
+)
+_RECORD = re.compile(r"^\| offset: ", re.MULTILINE)
+_CODEC = re.compile(r"compresscodec: (\w+)")
+_OFFSETS = re.compile(r"^baseOffset: (\d+) lastOffset: (\d+) count: (\d+)", re.MULTILINE)
+
+
+class Dump(NamedTuple):
+    """What the tool found in a folder."""
+
+    files: Counter[str]
+    records: int
+    batches: Counter[str]
+    index_rows: int
+    segments_of: Counter[str]
+
+    def __str__(self) -> str:
+        files = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.files.items()))
+        codecs = ", ".join(f"{count} {codec}" for codec, count in sorted(self.batches.items()))
+        return f"{files}; {self.records:,} records; batches: {codecs}; {self.index_rows:,} index rows; nothing wrong"
+
+
+def dump(folder: Path) -> Dump:
+    """AssertionError where Kafka's tool refuses a file or finds something wrong."""
+    logs = sorted(folder.glob("logs/**/*.log"))
+    indexes = sorted(path for name in ("index", "timeindex", "txnindex") for path in folder.glob(f"logs/**/*.{name}"))
+    assert logs, f"no segments in {folder}"
+    assert indexes, f"no indexes in {folder}"
+    batches: Counter[str] = Counter()
+    records = 0
+    for part in _parts(logs):
+        output = _run(part, "--deep-iteration")
+        batches.update(_CODEC.findall(output))
+        found = len(_RECORD.findall(output))
+        assert found == sum(int(count) for _, _, count in _OFFSETS.findall(output))
+        records += found
+    index_rows = 0
+    for part in _parts(indexes):
+        index_rows += _run(part).count("offset: ")
+        _run(part, "--verify-index-only")
+        sane = _run(part, "--index-sanity-check").count(" passed sanity check.")
+        assert sane == sum(path.suffix != ".txnindex" for path in part)
+    return Dump(
+        Counter(path.suffix for path in logs + indexes),
+        records,
+        batches,
+        index_rows,
+        Counter(str(path.parent.relative_to(folder)) for path in logs),
+    )
+
+
+def _parts(paths: list[Path]) -> list[list[Path]]:
+    return [paths[first : first + _FILES_A_RUN] for first in range(0, len(paths), _FILES_A_RUN)]
+
+
+def _run(paths: list[Path], *options: str) -> str:
+    output = java_tools.run(java_tools.DUMP_LOG, *options, "--files", ",".join(map(str, paths)), timeout_s=600)
+    complaint = _COMPLAINTS.search(output)
+    if complaint is not None:
+        raise AssertionError(output[max(0, complaint.start() - 600) : complaint.end() + 600])
+    for path in paths:
+        assert f"Dumping {path}" in output, f"{path} was passed over"
+    return output
+
+
+def write_clean(folder: Path, count: int) -> int:
+    """A topic for each codec, real lines in segments of 1 MiB, a clean stop; the records written."""
+    lines = real_lines(count)
+    with BrokerProcess(folder, {"log.segment.bytes": SEGMENT_BYTES}) as broker:
+        for codec in CODECS:
+            create_topic(broker.bootstrap_servers, codec, 2)
+            CLIENTS["confluent-kafka"].produce(broker.bootstrap_servers, codec, lines, codec)
+        code, _ = broker.stop()
+        assert code == 0, broker.stderr
+    return len(lines) * len(CODECS)
+
+
+def write_killed(folder: Path, rounds: int, durability: str = "fsync", seed: int = 1) -> int:
+    """Kills under load, then a clean stop; the records that can be read."""
+    return crash.run(folder, rounds, durability, seed=seed).records
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(exists=True, path_type=Path))
+@click.option("--lines", default=300_000, show_default=True, help="For each codec.")
+@click.option("--rounds", default=20, show_default=True, help="Of kill -9.")
+def main(folder: Path | None, lines: int, rounds: int) -> None:
+    """Let Kafka's DumpLogSegments read and verify every file of a data folder."""
+    if folder is not None:
+        click.echo(dump(folder))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        written = write_clean(Path(name), lines)
+        found = dump(Path(name))
+        assert found.records == written, f"{written} records were written, {found.records} were dumped"
+        click.echo(f"stopped cleanly: {found}")
+    for durability in ("fsync", "os"):
+        with tempfile.TemporaryDirectory() as name:
+            written = write_killed(Path(name), rounds, durability)
+            found = dump(Path(name))
+            assert found.records == written, f"{written} records could be read, {found.records} were dumped"
+            click.echo(f"killed {rounds} times, {durability}: {found}")
+
+
+if __name__ == "__main__":
+    main()
