@@ -1,0 +1,25 @@
+"""Fixtures for all tests: one broker for whoever only needs a live one, and names nobody else uses."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from flymq import EmbeddedBroker
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[EmbeddedBroker]:
+    """Shared by the whole run: use topics and groups of your own, and leave no setting behind."""
+    with EmbeddedBroker() as started:
+        yield started
+
+
+@pytest.fixture
+def fresh_name() -> Callable[..., str]:
+    """Makes a name for a topic or group that no other test has."""
+    return lambda prefix="t": f"{prefix}-{next(_numbers)}"

@@ -1,0 +1,113 @@
+"""What wire tests ask again and again, in one line each."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from flymq_protocol.api.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
+from flymq_protocol.api.k01_fetch import FetchPartition, FetchRequest, FetchTopic, ForgottenTopic
+from flymq_protocol.api.k02_list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
+from flymq_protocol.api.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
+from flymq_protocol.api.k14_sync_group import SyncGroupRequest, SyncGroupRequestAssignment
+from flymq_protocol.api.k19_create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
+from flymq_protocol.api.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState
+from flymq_protocol.errors import ErrorCode
+
+from .client import Client
+
+_numbers = itertools.count(1)
+NO_ID = bytes(16)
+PROTOCOL = "range"
+
+
+class Topic:
+    """A topic's name and id."""
+
+    def __init__(self, name: str, id: bytes) -> None:
+        self.name = name
+        self.id = id
+
+
+def a_name(prefix: str = "wire") -> str:
+    """For a topic or group that no other test has."""
+    return f"{prefix}-{next(_numbers)}"
+
+
+def a_topic(client: Client, partitions: int = 1, **configs: object) -> Topic:
+    """A new topic; settings by Kafka's names, `_` for `.`."""
+    name = a_name()
+    settings = [CreatableTopicConfig(key.replace("_", "."), str(value)) for key, value in configs.items()]
+    request = CreateTopicsRequest([CreatableTopic(name, partitions, 1, [], settings)])
+    created = client.call(request, 7).topics[0]
+    assert created.error_code == ErrorCode.NONE, created
+    return Topic(name, created.topic_id)
+
+
+def drop_topic(client: Client, topic: Topic) -> None:
+    deleted = client.call(DeleteTopicsRequest([DeleteTopicState(topic.name)]), 6).responses[0]
+    assert deleted.error_code == ErrorCode.NONE, deleted
+
+
+def producing(
+    topic: Topic, batch: bytes | None, index: int = 0, *, acks: int = -1, transactional_id: str | None = None
+) -> ProduceRequest:
+    data = [TopicProduceData(topic.name, topic.id, [PartitionProduceData(index, batch)])]
+    return ProduceRequest(transactional_id, acks, 30_000, data)
+
+
+def produce(
+    client: Client, topic: Topic, batch: bytes | None, index: int = 0, *, acks: int = -1, version: int = 13
+) -> Any:
+    """The partition's answer."""
+    response = client.call(producing(topic, batch, index, acks=acks), version)
+    (answered,) = response.responses
+    assert (answered.topic_id == topic.id) if version >= 13 else (answered.name == topic.name)
+    return answered.partition_responses[0]
+
+
+def wanted(index: int = 0, offset: int = 0, max_bytes: int = 1 << 20, **fields: Any) -> FetchPartition:
+    return FetchPartition(partition=index, fetch_offset=offset, partition_max_bytes=max_bytes, **fields)
+
+
+def fetching(topic: Topic | None, *partitions: FetchPartition, **fields: Any) -> FetchRequest:
+    """Waits for nothing unless told to; without a session unless told to."""
+    topics = [] if topic is None else [FetchTopic(topic.name, topic.id, list(partitions))]
+    return FetchRequest(**{"max_wait_ms": 0, "min_bytes": 1, "topics": topics, **fields})
+
+
+def forgetting(topic: Topic, *indexes: int) -> list[ForgottenTopic]:
+    return [ForgottenTopic(topic.name, topic.id, list(indexes))]
+
+
+def told(response: Any) -> dict[int, Any]:
+    """Partition index -> what a Fetch answered about it."""
+    return {data.partition_index: data for topic in response.responses for data in topic.partitions}
+
+
+def fetch(client: Client, topic: Topic, offset: int = 0, *, version: int = 18, **fields: Any) -> Any:
+    """Partition 0's answer."""
+    return told(client.call(fetching(topic, wanted(0, offset), **fields), version))[0]
+
+
+def list_offset(client: Client, topic: Topic, timestamp: int, *, version: int = 11, **fields: Any) -> Any:
+    partition = ListOffsetsPartition(0, timestamp=timestamp, **fields)
+    response = client.call(ListOffsetsRequest(-1, 0, [ListOffsetsTopic(topic.name, [partition])]), version)
+    return response.topics[0].partitions[0]
+
+
+def joining(group: str, member_id: str = "", *, instance_id: str | None = None) -> JoinGroupRequest:
+    protocols = [JoinGroupRequestProtocol(PROTOCOL, b"metadata")]
+    return JoinGroupRequest(group, 30_000, 30_000, member_id, instance_id, "consumer", protocols)
+
+
+def join(client: Client, group: str) -> tuple[str, int]:
+    """A new group with one member, stable: (member id, generation)."""
+    named = client.call(joining(group), 4)
+    assert named.error_code == ErrorCode.MEMBER_ID_REQUIRED
+    joined = client.call(joining(group, named.member_id), 4)
+    assert joined.error_code == ErrorCode.NONE
+    assignment = [SyncGroupRequestAssignment(joined.member_id, b"mine")]
+    request = SyncGroupRequest(group, joined.generation_id, joined.member_id, assignments=assignment)
+    assert client.call(request, 3).assignment == b"mine"
+    return joined.member_id, joined.generation_id
