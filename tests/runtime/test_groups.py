@@ -140,7 +140,7 @@ class Broker:
 
     def send(self, key: int, version: int, request: Any) -> Any:
         """The answer, or `Pending`."""
-        context = RequestContext(key, version, 1, "app", "127.0.0.1", ("localhost", 9092))
+        context = RequestContext(key, version, "app", "127.0.0.1", ("localhost", 9092))
         decoded = REQUESTS[key].decode(version, memoryview(request.encode(version)))
         answer = HANDLERS[key].handle(context, decoded, self.services)  # type: ignore[attr-defined]
         return answer if isinstance(answer, Pending) else over_the_wire(answer, version)

@@ -130,12 +130,17 @@ class GroupModel(RuleBasedStateMachine):
     @rule()
     def settle(self) -> None:
         """All do what clients do, until the group is Stable (or its members are gone)."""
+        self.all_form()
+        self.all_sync()
+
+    @precondition(lambda self: self.has_members)
+    @rule()
+    def all_form(self) -> None:
         self.all_rejoin()
         self.script.advance(3_000)
         self.look()
         self.script.advance(3_000)
         self.look()
-        self.all_sync()
 
     @property
     def has_members(self) -> bool:
@@ -152,6 +157,18 @@ class GroupModel(RuleBasedStateMachine):
     def all_sync(self) -> None:
         for member_id in list(self.script.members()):
             self.one_sync(member_id, 0, None)
+
+    @precondition(lambda self: self.state is State.COMPLETING)
+    @rule()
+    def followers_sync(self) -> None:
+        for member_id in list(self.script.members()):
+            if member_id != self.script.group().leader_id:
+                self.one_sync(member_id, 0, None)
+
+    @property
+    def state(self) -> State:
+        group = self.script.machine.groups.get("g")
+        return State.DEAD if group is None else group.state
 
     def one_sync(self, member_id: str, generation_off: int, instance: str | None) -> None:
         generation_id = self.generations.get(member_id, 1) + generation_off
@@ -207,7 +224,7 @@ class GroupModel(RuleBasedStateMachine):
         if answer == ErrorCode.NONE:
             self.gone()
 
-    @rule(delay_ms=st.sampled_from([1_000, 1_000, 3_000, 3_000, 6_000, 10_000, 20_000, 300_000]))
+    @rule(delay_ms=st.sampled_from([1_000, 1_000, 3_000, 3_000, 6_000, 20_000, 300_000, 600_000]))
     def time_passes(self, delay_ms: int) -> None:
         # A run is far shorter than the retention: only groups without offsets go.
         existed = "g" in self.script.machine.groups
@@ -273,8 +290,10 @@ class GroupModel(RuleBasedStateMachine):
     def every_member_is_watched(self) -> None:
         group = self.script.machine.groups.get("g")
         if group is not None:
+            latest_ms = self.script.now_ms + 10_000
             for member in group.members.values():
-                assert member.timer_key in self.script.timers or member.join_token or member.sync_token
+                if not member.join_token and not member.sync_token:
+                    assert self.script.timers[member.timer_key][0] <= latest_ms
             for member_id in group.pending_members:
                 assert ("session", "g", member_id) in self.script.timers
 
@@ -287,5 +306,5 @@ class GroupModel(RuleBasedStateMachine):
         assert stored == self.offsets
 
 
-GroupModel.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+GroupModel.TestCase.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
 TestGroupModel = GroupModel.TestCase

@@ -155,6 +155,17 @@ def test_a_session_ends_without_a_sign_of_life() -> None:
     assert script.heartbeat(follower, 1) == ErrorCode.UNKNOWN_MEMBER_ID
 
 
+def test_a_new_members_session_begins_when_its_join_is_answered() -> None:
+    script = Script()
+    script.new_member()
+    script.advance(3_000)
+    assert script.state == "CompletingRebalance"
+    script.advance(9_999)
+    assert len(script.group().members) == 1
+    script.advance(1)
+    assert script.state == "Empty"
+
+
 @pytest.mark.parametrize("sign", ["heartbeat", "commit", "sync", "join"])
 def test_signs_of_life(sign: str) -> None:
     script = Script()
