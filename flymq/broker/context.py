@@ -16,22 +16,20 @@ if TYPE_CHECKING:
 
 
 class RequestContext:
-    """One request's header, and where it came from."""
+    """Who asks, and in which version. Requests of one connection share it: all but the correlation id."""
 
-    __slots__ = ("api_key", "api_version", "client_host", "client_id", "correlation_id", "local_address")
+    __slots__ = ("api_key", "api_version", "client_host", "client_id", "local_address")
 
     def __init__(
         self,
         api_key: int,
         api_version: int,
-        correlation_id: int,
         client_id: str | None,
         client_host: str,
         local_address: tuple[str, int],
     ) -> None:
         self.api_key = api_key
         self.api_version = api_version
-        self.correlation_id = correlation_id
         self.client_id = client_id
         self.client_host = client_host  # the peer's IP address
         self.local_address = local_address  # (host, port) that this connection dialled

@@ -30,7 +30,7 @@ def open_engine(env: Env, config: BrokerConfig, data_dir: str | None) -> Engine:
         data_dir,
         env,
         node_id=config.int("node.id"),
-        durability=config.str("flymq.durability"),
+        durability="fsync" if config.str("flymq.durability") == "fsync" else "os",
         unflushed_bytes_max=config.int("flymq.unflushed.bytes.max"),
         disk_free_min=config.int("flymq.disk.free.min"),
         open_files_max=config.int("flymq.open.files.max"),

@@ -15,7 +15,7 @@ from flymq.env import Env, Token, completed, gather
 from flymq.runtime.waiting import Ended
 from flymq.storage.api import Corrupt, Log, LogStore, Opened, PartitionRef, StorageError
 from flymq_protocol.errors import ErrorCode
-from flymq_protocol.records.batch import stamp_log_append_time
+from flymq_protocol.records.batch import PREFIX_SIZE, stamp_log_append_time
 
 if TYPE_CHECKING:
     from flymq.core.catalog import Topic
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("flymq.partitions")
 
-_OFFSET = Struct(">q")
-_EPOCH = Struct(">i")
-_EPOCH_POSITION = 12
+_stamp = Struct(">qii").pack_into
 
 _PRODUCERS_CHECK_MS = 10 * 60 * 1000
 
@@ -98,8 +96,8 @@ class Partition:
         plan = log.plan(batch, now_ms)
         if plan.__class__ is not AppendPlan:
             return plan
-        _OFFSET.pack_into(batch, 0, plan.base_offset)
-        _EPOCH.pack_into(batch, _EPOCH_POSITION, plan.leader_epoch)
+        # Base offset and leader epoch, with the length between them as it is: both outside the CRC.
+        _stamp(batch, 0, plan.base_offset, plan.size - PREFIX_SIZE, plan.leader_epoch)
         if log.config.log_append_time:
             stamp_log_append_time(batch, plan.max_timestamp)
         try:

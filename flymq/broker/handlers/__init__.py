@@ -20,7 +20,7 @@ class HandlerRow:
     `advertise_min` is lower where Kafka advertises more than it serves.
     """
 
-    __slots__ = ("_handle", "_request", "advertise_min", "key", "max_version", "min_version", "name")
+    __slots__ = ("_loaded", "advertise_min", "key", "max_version", "min_version", "name")
 
     def __init__(self, key: int, *, advertise_min: int | None = None) -> None:
         row = API[key]
@@ -29,15 +29,13 @@ class HandlerRow:
         self.min_version = row.version_min
         self.max_version = row.version_max
         self.advertise_min = row.version_min if advertise_min is None else advertise_min
-        self._handle: Callable[..., Any] | None = None
-        self._request: Any = None
+        self._loaded: tuple[Callable[..., Any], Any, Any] | None = None
 
-    def loaded(self) -> tuple[Callable[..., Any], Any]:
-        """(`handle`, the request class), imported on first use."""
-        if self._handle is None:
-            self._request = load(self.key)[0]
-            self._handle = import_module(f"{__name__}.{API[self.key].module}").handle
-        return self._handle, self._request
+    def loaded(self) -> tuple[Callable[..., Any], Any, Any]:
+        """(`handle`, the request class, the response class), imported on first use."""
+        if self._loaded is None:
+            self._loaded = (import_module(f"{__name__}.{API[self.key].module}").handle, *load(self.key))
+        return self._loaded
 
 
 HANDLERS: dict[int, HandlerRow] = {

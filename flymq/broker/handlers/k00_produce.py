@@ -42,11 +42,14 @@ from flymq_protocol.api.k00_produce import (
     TopicProduceResponse,
 )
 from flymq_protocol.errors import ErrorCode
+from flymq_protocol.records.batch import ATTRIBUTES_OFFSET, CODEC_MASK
+from flymq_protocol.types import Buffer
 
 _IDS_FROM_VERSION = 13
 _ZSTD_FROM_VERSION = 7
 _ZSTD = 4
-_ATTRIBUTES_LOW_BYTE = 22
+_ZSTD_REFUSED = AppendError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce v7")
+_ATTRIBUTES_LOW_BYTE = ATTRIBUTES_OFFSET + 1
 
 _NO_RECORDS = memoryview(b"")
 
@@ -59,27 +62,38 @@ def handle(
         return refuse(request, ErrorCode.INVALID_REQUIRED_ACKS)
     now_ms = services.env.now_ms()
     by_id = ctx.api_version >= _IDS_FROM_VERSION
+    refuses_zstd = ctx.api_version < _ZSTD_FROM_VERSION
+    partitions = services.partitions
     topics: list[TopicProduceResponse] = []
     waiting: list[tuple[PartitionProduceResponse, Token]] = []
-    failed: int = 0
+    failed = 0
     for topic in request.topic_data:
         results: list[PartitionProduceResponse] = []
         for data in topic.partition_data:
-            if by_id:
-                partition = services.partitions.find_by_id(topic.topic_id, data.index)
-            else:
-                partition = services.partitions.find(topic.name, data.index)
+            index = data.index
+            partition = (
+                partitions.find_by_id(topic.topic_id, index) if by_id else partitions.find(topic.name, index)
+            )
             if partition is None:
-                result = PartitionProduceResponse(data.index, _why_missing(services, topic, by_id), -1)
+                results.append(PartitionProduceResponse(index, _why_missing(services, topic, by_id), -1))
+                failed = failed or results[-1].error_code
+                continue
+            records = _NO_RECORDS if data.records is None else data.records
+            if refuses_zstd and _is_zstd(records):
+                answer: AppendPlan | Duplicate | AppendError = _ZSTD_REFUSED
             else:
-                records = _NO_RECORDS if data.records is None else memoryview(data.records)
-                answer = _refuse_early(ctx, records) or partition.append(records, now_ms)
-                result = _result(partition, answer)
-                if acks == -1 and answer.__class__ is not AppendError:
-                    token = partition.when_durable(answer.last_offset)  # type: ignore[union-attr]  # not an error
-                    if token is not None:
-                        waiting.append((result, token))
-            failed = failed or result.error_code
+                answer = partition.append(records, now_ms)  # type: ignore[arg-type]  # a view, when decoded
+            if answer.__class__ is AppendPlan:
+                log = partition.log
+                append_time = answer.max_timestamp if log.config.log_append_time else -1
+                result = PartitionProduceResponse(index, 0, answer.base_offset, append_time, log.log_start)
+            else:
+                result = _not_appended(partition, answer)
+                failed = failed or result.error_code
+            if acks == -1 and not result.error_code:
+                token = partition.when_durable(answer.last_offset)  # type: ignore[union-attr]  # not an error
+                if token is not None:
+                    waiting.append((result, token))
             results.append(result)
         topics.append(TopicProduceResponse(topic.name, topic.topic_id, results))
     if acks == 0:
@@ -122,27 +136,19 @@ def _why_missing(services: Services, wanted: TopicProduceData, by_id: bool) -> E
     return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
 
-def _refuse_early(ctx: RequestContext, records: memoryview) -> AppendError | None:
-    """What depends on the request's version or client rather than on the log."""
-    if (
-        ctx.api_version < _ZSTD_FROM_VERSION
-        and len(records) > _ATTRIBUTES_LOW_BYTE
-        and records[_ATTRIBUTES_LOW_BYTE] & 7 == _ZSTD
-    ):
-        return AppendError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce v7")
-    return None
+def _is_zstd(records: Buffer) -> bool:
+    return len(records) > _ATTRIBUTES_LOW_BYTE and records[_ATTRIBUTES_LOW_BYTE] & CODEC_MASK == _ZSTD
 
 
-def _result(partition: Partition, answer: AppendPlan | Duplicate | AppendError) -> PartitionProduceResponse:
-    log = partition.log
+def _not_appended(partition: Partition, answer: AppendPlan | Duplicate | AppendError) -> PartitionProduceResponse:
     if isinstance(answer, AppendError):
         errors = []
         if answer.code == ErrorCode.INVALID_TIMESTAMP:
             errors = [BatchIndexAndErrorMessage(0, answer.message)]
         return PartitionProduceResponse(partition.index, answer.code, -1, -1, -1, errors, answer.message)
-    append_time = -1
-    if log.config.log_append_time:
-        append_time = answer.timestamp if isinstance(answer, Duplicate) else answer.max_timestamp
+    assert isinstance(answer, Duplicate)
+    log = partition.log
+    append_time = answer.timestamp if log.config.log_append_time else -1
     return PartitionProduceResponse(partition.index, 0, answer.base_offset, append_time, log.log_start)
 
 

@@ -8,55 +8,52 @@ Source: LogValidator and UnifiedLog.analyzeAndValidateRecords in Apache Kafka 4.
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import TYPE_CHECKING
 
 from flymq.core.log.plan import AppendError
 from flymq_protocol.errors import ErrorCode
+from flymq_protocol.records.batch import (
+    CODEC_MASK,
+    CONTROL_BIT,
+    HEADER,
+    HEADER_SIZE,
+    PREFIX_SIZE,
+    TIMESTAMP_TYPE_BIT,
+    TRANSACTIONAL_BIT,
+)
 
 if TYPE_CHECKING:
     from flymq.core.settings import TopicConfig
 
-# base_offset, batch_length, leader_epoch, magic, crc, attributes, last_offset_delta, base_timestamp,
-# max_timestamp, producer_id, producer_epoch, base_sequence, count
-BATCH_HEADER = Struct(">qiibIhiqqqhii")
-HEADER_BYTES = BATCH_HEADER.size  # 61
-PREFIX_BYTES = 12  # base_offset and batch_length, which batch_length does not count
-CRC_START = 21  # the CRC covers everything from here
-
-CODEC_MASK = 0x07
 CODEC_MAX = 4  # none, gzip, snappy, lz4, zstd
-TIMESTAMP_TYPE_BIT = 0x08
-TRANSACTIONAL_BIT = 0x10
-CONTROL_BIT = 0x20
 
-_RECORD_BYTES_MIN = 7  # length, attributes, two deltas, two lengths and a header count of one byte each
+RECORD_BYTES_MIN = 7  # length, attributes, two deltas, two lengths and a header count of one byte each
 _LEGACY_HEADER_BYTES = 14  # what a batch of any magic has at least, after offset and length
 
 
 def why_refused(batch: memoryview, config: TopicConfig, now_ms: int) -> AppendError | None:
     """The first rule that `batch` breaks, CRC aside; None where it breaks none."""
     size = len(batch)
-    if size < PREFIX_BYTES:
+    if size < PREFIX_SIZE:
         return AppendError(ErrorCode.INVALID_RECORD, "the request holds no complete record batch")
     length = int.from_bytes(batch[8:12], "big", signed=True)
     if length < _LEGACY_HEADER_BYTES:
         return AppendError(ErrorCode.CORRUPT_MESSAGE, f"a record batch cannot be {length} bytes long")
     if size > 16 and not 0 <= int.from_bytes(batch[16:17], "big", signed=True) <= 2:
         return AppendError(ErrorCode.CORRUPT_MESSAGE, f"unknown record format (magic {batch[16]})")
-    if length + PREFIX_BYTES > size or size < HEADER_BYTES:
+    if length + PREFIX_SIZE > size or size < HEADER_SIZE:
         return AppendError(ErrorCode.INVALID_RECORD, "the record batch is cut short")
     if batch[16] < 2:
         return AppendError(ErrorCode.INVALID_RECORD, f"record format {batch[16]} is too old: v2 is needed")
-    if length + PREFIX_BYTES < size:
+    if length + PREFIX_SIZE < size:
         return AppendError(ErrorCode.INVALID_RECORD, "a partition takes exactly one record batch a request")
     return _why_header_refused(batch, config, now_ms)
 
 
 def _why_header_refused(batch: memoryview, config: TopicConfig, now_ms: int) -> AppendError | None:
     (base_offset, length, _, _, _, attributes, last_delta, base_timestamp, max_timestamp, producer_id, _, sequence,
-     count) = BATCH_HEADER.unpack_from(batch)
-    size = length + PREFIX_BYTES
+     count) = HEADER.unpack_from(batch)
+    size = length + PREFIX_SIZE
     if base_offset:
         return AppendError(ErrorCode.INVALID_RECORD, f"base offset must be 0 when produced, not {base_offset}")
     if size > config.max_message_bytes:
@@ -78,8 +75,8 @@ def _why_records_refused(
     code = ErrorCode.INVALID_RECORD
     if count <= 0 or last_delta < 0 or count != last_delta + 1:
         return AppendError(code, f"a batch of {count} records cannot end at offset delta {last_delta}")
-    if not attributes & CODEC_MASK and count * _RECORD_BYTES_MIN > size - HEADER_BYTES:
-        return AppendError(code, f"{size - HEADER_BYTES} bytes cannot hold {count} records")
+    if not attributes & CODEC_MASK and count * RECORD_BYTES_MIN > size - HEADER_SIZE:
+        return AppendError(code, f"{size - HEADER_SIZE} bytes cannot hold {count} records")
     if attributes & CODEC_MASK > CODEC_MAX:
         return AppendError(code, f"unknown compression codec {attributes & CODEC_MASK}")
     if attributes & CONTROL_BIT:

@@ -13,23 +13,24 @@ from typing import TYPE_CHECKING
 
 from crc32c import crc32c
 
-from flymq.core.log.batch_rules import (
-    BATCH_HEADER,
-    CODEC_MASK,
-    CODEC_MAX,
-    CRC_START,
-    HEADER_BYTES,
-    PREFIX_BYTES,
-    why_refused,
-)
+from flymq.core.log.batch_rules import CODEC_MAX, RECORD_BYTES_MIN, why_refused
 from flymq.core.log.plan import AppendError, AppendPlan, Duplicate
 from flymq.core.log.producers import Entry, Producers, last_sequence
 from flymq_protocol.errors import ErrorCode
+from flymq_protocol.records.batch import (
+    ATTRIBUTES_OFFSET,
+    CODEC_MASK,
+    HEADER,
+    HEADER_SIZE,
+    PREFIX_SIZE,
+    TIMESTAMP_TYPE_BIT,
+)
 
 if TYPE_CHECKING:
     from flymq.core.settings import TopicConfig
 
 _OFFSET_DELTA_MAX = 2**31 - 1  # an index row holds offsets relative to its segment's base, in 31 bits
+_unpack_header = HEADER.unpack_from
 _FORBIDDEN_BITS = ~0x0F  # control, transactional, and bits without a meaning in a produced batch
 
 
@@ -78,7 +79,7 @@ class PartitionLog:
     def apply(self, batch: memoryview, now_ms: int) -> None:
         """Take a stored batch into the producer state, at load. In offset order."""
         base_offset, _, _, _, _, _, last_delta, _, max_timestamp, producer_id, epoch, sequence, _ = (
-            BATCH_HEADER.unpack_from(batch)
+            _unpack_header(batch)
         )
         if producer_id >= 0 <= sequence:
             last = last_sequence(sequence, last_delta)
@@ -101,12 +102,12 @@ class PartitionLog:
         """
         config = self.config
         size = len(batch)
-        if size < HEADER_BYTES:
+        if size < HEADER_SIZE:
             return why_refused(batch, config, now_ms) or AppendError(ErrorCode.INVALID_RECORD, "not a record batch")
         (base_offset, length, _, magic, crc, attributes, last_delta, base_timestamp, max_timestamp, producer_id,
-         producer_epoch, sequence, count) = BATCH_HEADER.unpack_from(batch)
+         producer_epoch, sequence, count) = _unpack_header(batch)
         if (
-            length + PREFIX_BYTES != size
+            length + PREFIX_SIZE != size
             or magic != 2
             or base_offset
             or size > config.max_message_bytes
@@ -115,9 +116,9 @@ class PartitionLog:
             or last_delta != count - 1
             or attributes & _FORBIDDEN_BITS
             or attributes & CODEC_MASK > CODEC_MAX
-            or (not attributes & CODEC_MASK and count * 7 > size - HEADER_BYTES)
+            or (not attributes & CODEC_MASK and count * RECORD_BYTES_MIN > size - HEADER_SIZE)
             or max_timestamp > now_ms + config.timestamp_after_max_ms
-            or attributes & 8
+            or attributes & TIMESTAMP_TYPE_BIT
             or base_timestamp < now_ms - config.timestamp_before_max_ms
             or (producer_id >= 0 and sequence < 0)
         ):
@@ -126,13 +127,13 @@ class PartitionLog:
             if refused is not None and refused.code != ErrorCode.INVALID_TIMESTAMP:
                 # A wrong CRC explains any of what Kafka checks after it; but a batch of another size, format or
                 # place than it should have is refused before.
-                framed = length + PREFIX_BYTES == size and magic == 2 and not base_offset
+                framed = length + PREFIX_SIZE == size and magic == 2 and not base_offset
                 if framed and refused.code == ErrorCode.INVALID_RECORD and self._crc_is_wrong(batch, crc):
                     return AppendError(ErrorCode.CORRUPT_MESSAGE, "wrong CRC")
                 return refused
         else:
             refused = None
-        if crc32c(batch[CRC_START:]) != crc:
+        if crc32c(batch[ATTRIBUTES_OFFSET:]) != crc:
             return AppendError(ErrorCode.CORRUPT_MESSAGE, "the record batch's CRC is wrong: damaged on its way")
         if refused is not None:
             return refused
@@ -161,7 +162,7 @@ class PartitionLog:
 
     @staticmethod
     def _crc_is_wrong(batch: memoryview, crc: int) -> bool:
-        return len(batch) >= HEADER_BYTES and crc32c(batch[CRC_START:]) != crc
+        return len(batch) >= HEADER_SIZE and crc32c(batch[ATTRIBUTES_OFFSET:]) != crc
 
     def _must_roll(self, size: int, last_offset: int, max_timestamp: int, now_ms: int) -> bool:
         config = self.config

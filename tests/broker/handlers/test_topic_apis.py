@@ -49,8 +49,8 @@ class Client:
         """The answer, decoded. `ended`: what happens to a `Pending` instead of its result."""
         key = request.KEY
         version = HANDLERS[key].max_version if version is None else version
-        handle, _ = HANDLERS[key].loaded()
-        ctx = RequestContext(key, version, 1, "test", "127.0.0.1", DIALLED)
+        handle = HANDLERS[key].loaded()[0]
+        ctx = RequestContext(key, version, "test", "127.0.0.1", DIALLED)
         answer = handle(ctx, request, self.services)
         if isinstance(answer, Pending):
             assert answer.token.done
@@ -82,7 +82,7 @@ def client(loop: asyncio.AbstractEventLoop) -> Client:
 
 @pytest.mark.parametrize("key", MINE)
 def test_a_handler_that_fails_has_an_answer_in_every_version(key: int) -> None:
-    handle, request_class = HANDLERS[key].loaded()
+    handle, request_class, _ = HANDLERS[key].loaded()
     refuse = __import__(handle.__module__, fromlist=["refuse"]).refuse
     for version in range(HANDLERS[key].min_version, HANDLERS[key].max_version + 1):
         request = request_class()

@@ -1,0 +1,269 @@
+"""How fast is the broker on this machine: CPU per GB, latency, start, memory.
+
+    python benchmarks/speed.py [produce consume latency start group polls] [--gb N] [--memory]
+
+Client and broker are pinned to a CPU each. Produce and consume check that every record arrived.
+Guest memory that was never touched costs many times more than the broker: the same bytes are written
+and deleted once before anything is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import statistics
+import struct
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from child import CLIENT_CPU, BrokerProcess
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+RECORD_BYTES = 1024
+GB = 1_000_000_000
+
+
+def create_topic(broker: BrokerProcess, name: str) -> None:
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    admin.create_topics([NewTopic(name, 1)])[name].result()
+
+
+def produce(broker: BrokerProcess, topic: str, gigabytes: float, batch_bytes: int, **config: Any) -> tuple[float, float]:
+    """Send 1 KB records with acks=all; (broker CPU seconds per GB, MB/s)."""
+    create_topic(broker, topic)
+    producer = Producer(
+        {
+            "bootstrap.servers": broker.bootstrap,
+            "acks": "all",
+            "batch.size": batch_bytes,
+            "batch.num.messages": 1_000_000,
+            "linger.ms": 5,
+            "queue.buffering.max.messages": 1_000_000,
+            "queue.buffering.max.kbytes": 512 * 1024,
+            "message.max.bytes": 2_000_000,
+            **config,
+        }
+    )
+    value = os.urandom(RECORD_BYTES)
+    count = int(gigabytes * GB / RECORD_BYTES)
+    failed = delivered = 0
+
+    def on_delivery(error: Any, _: Any) -> None:
+        nonlocal failed, delivered
+        delivered += 1
+        failed += error is not None
+
+    for _ in range(1000):
+        producer.produce(topic, value, on_delivery=on_delivery)
+    producer.flush()
+    cpu, started = broker.cpu_s(), time.perf_counter()
+    for i in range(count):
+        while True:
+            try:
+                producer.produce(topic, value, on_delivery=on_delivery)
+                break
+            except BufferError:
+                producer.poll(0.01)
+        if not i % 1000:
+            producer.poll(0)
+    producer.flush()
+    wall, cpu = time.perf_counter() - started, broker.cpu_s() - cpu
+    assert delivered == count + 1000, delivered
+    assert not failed, failed
+    return cpu / (count * RECORD_BYTES / GB), count * RECORD_BYTES / 1e6 / wall
+
+
+def consume(broker: BrokerProcess, topic: str) -> tuple[float, float]:
+    """Read the topic from its start; (broker CPU seconds per GB, MB/s)."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker.bootstrap,
+            "group.id": "none",
+            "enable.auto.commit": False,
+            # Else librdkafka stops fetching for a second whenever its queue is full.
+            "queued.min.messages": 10_000_000,
+            "queued.max.messages.kbytes": 1_000_000,
+            "fetch.queue.backoff.ms": 1,
+        }
+    )
+    end = consumer.get_watermark_offsets(TopicPartition(topic, 0))[1]
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    cpu, started = broker.cpu_s(), time.perf_counter()
+    next_offset = 0
+    while next_offset < end:
+        for message in consumer.consume(10_000, 1.0):
+            assert message.error() is None, message.error()
+            assert message.offset() == next_offset
+            next_offset += 1
+    wall, cpu = time.perf_counter() - started, broker.cpu_s() - cpu
+    consumer.close()
+    return cpu / (end * RECORD_BYTES / GB), end * RECORD_BYTES / 1e6 / wall
+
+
+def latency(broker: BrokerProcess, count: int = 5000) -> tuple[float, float]:
+    """One message at a time, acks=all, each awaited; (p50, p99) in microseconds.
+
+    Over a plain socket: a client library's own threads take longer than the broker.
+    """
+    from flymq_protocol.api.k00_produce import (
+        PartitionProduceData,
+        ProduceRequest,
+        ProduceResponse,
+        TopicProduceData,
+    )
+    from flymq_protocol.framing import encode_request
+    from flymq_protocol.records.record import Record, build_batch
+
+    create_topic(broker, "latency")
+    host, port = broker.bootstrap.split(":")
+    batch = bytes(build_batch([Record(0, int(time.time() * 1000), None, os.urandom(RECORD_BYTES), [])]))
+    request = ProduceRequest(None, -1, 30000, [TopicProduceData(name="latency", partition_data=[PartitionProduceData(0, batch)])])
+    frame = bytes(encode_request(request, 9, 1, "latency"))
+    took = []
+    with socket.create_connection((host, int(port))) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for i in range(count):
+            started = time.perf_counter_ns()
+            connection.sendall(frame)
+            answer = connection.recv(4096)
+            took.append(time.perf_counter_ns() - started)
+            (size,) = struct.unpack_from(">i", answer)
+            assert size + 4 == len(answer)
+            result = ProduceResponse.decode(9, answer[9:]).responses[0].partition_responses[0]
+            assert (result.error_code, result.base_offset) == (0, i)
+    took.sort()
+    return took[count // 2] / 1000, took[count * 99 // 100] / 1000
+
+
+def client_latency(broker: BrokerProcess, count: int = 3000) -> tuple[float, float]:
+    """The same through confluent-kafka, flushing after each message; (p50, p99) in microseconds."""
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "acks": "all", "linger.ms": 0})
+    value = os.urandom(RECORD_BYTES)
+    took = []
+    for _ in range(count):
+        started = time.perf_counter_ns()
+        producer.produce("latency", value)
+        assert producer.flush() == 0
+        took.append(time.perf_counter_ns() - started)
+    took.sort()
+    return took[count // 2] / 1000, took[count * 99 // 100] / 1000
+
+
+def idle_polls(broker: BrokerProcess, count: int = 1000, seconds: float = 5.0) -> float:
+    """CPU share of a core that `count` connections cost, each polling an empty partition for 500 ms."""
+    import selectors
+
+    from flymq_protocol.api.k01_fetch import FetchPartition, FetchRequest, FetchTopic
+    from flymq_protocol.framing import encode_request
+
+    create_topic(broker, "idle")
+    host, port = broker.bootstrap.split(":")
+    wanted = FetchPartition(partition=0, fetch_offset=0, partition_max_bytes=1 << 20)
+    request = FetchRequest(max_wait_ms=500, min_bytes=1, topics=[FetchTopic(topic="idle", partitions=[wanted])])
+    frame = bytes(encode_request(request, 11, 1, "idle"))
+    selector = selectors.DefaultSelector()
+    connections = []
+    for _ in range(count):
+        connection = socket.create_connection((host, int(port)))
+        connection.sendall(frame)
+        selector.register(connection, selectors.EVENT_READ)
+        connections.append(connection)
+    answers = 0
+
+    def poll_for(duration: float) -> None:
+        nonlocal answers
+        until = time.monotonic() + duration
+        while time.monotonic() < until:
+            for key, _ in selector.select(0.1):
+                connection = key.fileobj
+                assert isinstance(connection, socket.socket)
+                assert connection.recv(65536)
+                connection.sendall(frame)
+                answers += 1
+
+    poll_for(2.0)
+    answers = 0
+    cpu = broker.cpu_s()
+    poll_for(seconds)
+    share = (broker.cpu_s() - cpu) / seconds
+    assert answers > count * seconds, answers  # two a second each, less what is under way
+    for connection in connections:
+        connection.close()
+    return share
+
+
+def touch_memory(folder: Path, gigabytes: float) -> None:
+    """Write and delete what the run will write, so that the page cache uses pages the machine has."""
+    block = os.urandom(1 << 20)
+    path = folder / "touched"
+    with path.open("wb") as file:
+        for _ in range(int(gigabytes * GB / len(block))):
+            file.write(block)
+    path.unlink()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("parts", nargs="*", default=["produce", "consume", "latency", "start", "polls"])
+    parser.add_argument("--gb", type=float, default=2.0, help="gigabytes a run")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", action="store_true", help="flymq dev instead of files with durability=os")
+    options = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {CLIENT_CPU})
+    folder = Path(tempfile.mkdtemp(prefix="flymq-speed-"))
+    try:
+        if not options.memory:
+            for _ in range(2):
+                touch_memory(folder, options.gb * 3)
+        run(options, folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def run(options: argparse.Namespace, folder: Path) -> None:
+    rows: dict[str, list[float]] = {}
+
+    def note(name: str, value: float) -> None:
+        rows.setdefault(name, []).append(value)
+
+    for number in range(options.rounds):
+        data = folder / f"data{number}"
+        args = ["dev"] if options.memory else ["serve", "--data-dir", str(data), "--set", "flymq.durability=os"]
+        with BrokerProcess(args) as broker:
+            note("ready after exec, ms", broker.ready_s * 1000)
+            note("idle RSS, MB", broker.rss_mb())
+            for label, batch_bytes in (("64 KB", 64 * 1024), ("1 MB", 1_000_000)):
+                topic = f"t{batch_bytes}"
+                if "produce" in options.parts:
+                    cpu, speed = produce(broker, topic, options.gb, batch_bytes)
+                    note(f"produce {label} batches, broker CPU s/GB", cpu)
+                    note(f"produce {label} batches, MB/s", speed)
+                if "consume" in options.parts:
+                    cpu, speed = consume(broker, topic)
+                    note(f"consume {label} batches, broker CPU s/GB", cpu)
+                    note(f"consume {label} batches, MB/s", speed)
+            if "latency" in options.parts:
+                p50, p99 = latency(broker)
+                note("one message over a socket, p50 us", p50)
+                note("one message over a socket, p99 us", p99)
+                p50, p99 = client_latency(broker)
+                note("one message, confluent-kafka, p50 us", p50)
+                note("one message, confluent-kafka, p99 us", p99)
+            if "polls" in options.parts:
+                note("1,000 idle long polls, % of a core", idle_polls(broker) * 100)
+            note("RSS at the end, MB", broker.rss_mb())
+        if data.exists():
+            shutil.rmtree(data)
+    for name, values in rows.items():
+        spread = f"{min(values):.2f} - {max(values):.2f}"
+        print(f"{name:48} {statistics.median(values):10.2f}   ({spread})", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
