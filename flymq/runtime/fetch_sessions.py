@@ -149,9 +149,13 @@ def _merge(targets: dict[Key, FetchTarget], request: FetchRequest, uses_ids: boo
         topic_id = topic.topic_id if uses_ids else None
         for wanted in topic.partitions:
             key = (name, wanted.partition)
-            target = targets.get(key)
-            if target is None:
-                target = targets[key] = FetchTarget(topic.topic, topic_id, wanted.partition)
+            before = targets.get(key)
+            target = targets[key] = FetchTarget(topic.topic, topic_id, wanted.partition)
+            if before is not None:
+                # Not changed in place: a fetch that still waits has asked for what it says.
+                target.partition = before.partition
+                target.sent_high_watermark = before.sent_high_watermark
+                target.sent_log_start = before.sent_log_start
             target.update(
                 wanted.fetch_offset, wanted.partition_max_bytes, wanted.current_leader_epoch, wanted.last_fetched_epoch
             )
