@@ -1,6 +1,6 @@
 """How fast is the broker on this machine: CPU per GB, latency, start, memory.
 
-    python benchmarks/speed.py [produce consume latency start group polls] [--gb N] [--memory]
+    python benchmarks/speed.py [produce consume latency start polls group embedded] [--gb N] [--memory]
 
 Client and broker are pinned to a CPU each. Produce and consume check that every record arrived.
 Guest memory that was never touched costs many times more than the broker: the same bytes are written
@@ -10,6 +10,7 @@ and deleted once before anything is timed.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import shutil
 import socket
@@ -24,6 +25,7 @@ from child import CLIENT_CPU, BrokerProcess
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+PARTS = ["produce", "consume", "latency", "start", "polls", "group", "embedded"]
 RECORD_BYTES = 1024
 GB = 1_000_000_000
 
@@ -33,7 +35,9 @@ def create_topic(broker: BrokerProcess, name: str) -> None:
     admin.create_topics([NewTopic(name, 1)])[name].result()
 
 
-def produce(broker: BrokerProcess, topic: str, gigabytes: float, batch_bytes: int, **config: Any) -> tuple[float, float]:
+def produce(
+    broker: BrokerProcess, topic: str, gigabytes: float, batch_bytes: int, **config: Any
+) -> tuple[float, float]:
     """Send 1 KB records with acks=all; (broker CPU seconds per GB, MB/s)."""
     create_topic(broker, topic)
     producer = Producer(
@@ -122,7 +126,8 @@ def latency(broker: BrokerProcess, count: int = 5000) -> tuple[float, float]:
     create_topic(broker, "latency")
     host, port = broker.bootstrap.split(":")
     batch = bytes(build_batch([Record(0, int(time.time() * 1000), None, os.urandom(RECORD_BYTES), [])]))
-    request = ProduceRequest(None, -1, 30000, [TopicProduceData(name="latency", partition_data=[PartitionProduceData(0, batch)])])
+    topics = [TopicProduceData(name="latency", partition_data=[PartitionProduceData(0, batch)])]
+    request = ProduceRequest(None, -1, 30000, topics)
     frame = bytes(encode_request(request, 9, 1, "latency"))
     took = []
     with socket.create_connection((host, int(port))) as connection:
@@ -197,6 +202,54 @@ def idle_polls(broker: BrokerProcess, count: int = 1000, seconds: float = 5.0) -
     return share
 
 
+def first_records(bootstrap: str, number: int) -> dict[str, float]:
+    """Milliseconds from making a consumer of a new group to its first record, for each client."""
+    from kafka import KafkaConsumer
+
+    took = {}
+    started = time.perf_counter()
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"c{number}", "auto.offset.reset": "earliest"})
+    consumer.subscribe(["first"])
+    while consumer.poll(0.1) is None:
+        pass
+    took["confluent-kafka"] = time.perf_counter() - started
+    consumer.close()
+    started = time.perf_counter()
+    reader = KafkaConsumer(
+        "first", bootstrap_servers=bootstrap, group_id=f"k{number}", auto_offset_reset="earliest"
+    )
+    next(reader)
+    took["kafka-python"] = time.perf_counter() - started
+    reader.close()
+    took["aiokafka"] = asyncio.run(_first_record_async(bootstrap, number))
+    return {client: seconds * 1000 for client, seconds in took.items()}
+
+
+async def _first_record_async(bootstrap: str, number: int) -> float:
+    from aiokafka import AIOKafkaConsumer
+
+    started = time.perf_counter()
+    consumer = AIOKafkaConsumer(
+        "first", bootstrap_servers=bootstrap, group_id=f"a{number}", auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    await consumer.getone()
+    took = time.perf_counter() - started
+    await consumer.stop()
+    return took
+
+
+def embedded() -> tuple[float, float]:
+    """Milliseconds to start and to stop an embedded broker, after import."""
+    from flymq import EmbeddedBroker
+
+    started = time.perf_counter()
+    broker = EmbeddedBroker(topics={"orders": 3}).start()
+    running = time.perf_counter()
+    broker.stop()
+    return (running - started) * 1000, (time.perf_counter() - running) * 1000
+
+
 def touch_memory(folder: Path, gigabytes: float) -> None:
     """Write and delete what the run will write, so that the page cache uses pages the machine has."""
     block = os.urandom(1 << 20)
@@ -209,7 +262,7 @@ def touch_memory(folder: Path, gigabytes: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("parts", nargs="*", default=["produce", "consume", "latency", "start", "polls"])
+    parser.add_argument("parts", nargs="*", default=PARTS, choices=PARTS)
     parser.add_argument("--gb", type=float, default=2.0, help="gigabytes a run")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", action="store_true", help="flymq dev instead of files with durability=os")
@@ -218,7 +271,7 @@ def main() -> None:
         os.sched_setaffinity(0, {CLIENT_CPU})
     folder = Path(tempfile.mkdtemp(prefix="flymq-speed-"))
     try:
-        if not options.memory:
+        if not options.memory and {"produce", "consume"} & set(options.parts):
             for _ in range(2):
                 touch_memory(folder, options.gb * 3)
         run(options, folder)
@@ -232,6 +285,22 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     def note(name: str, value: float) -> None:
         rows.setdefault(name, []).append(value)
 
+    if "group" in options.parts:
+        with BrokerProcess(["dev"]) as broker:
+            create_topic(broker, "first")
+            producer = Producer({"bootstrap.servers": broker.bootstrap})
+            producer.produce("first", b"here")
+            producer.flush()
+            for number in range(options.rounds):
+                for client, milliseconds in first_records(broker.bootstrap, number).items():
+                    note(f"first record of a new group, {client}, ms", milliseconds)
+    if "embedded" in options.parts:
+        for _ in range(options.rounds + 1):
+            started, stopped = embedded()
+            note("EmbeddedBroker start, ms", started)
+            note("EmbeddedBroker stop, ms", stopped)
+    if not {"produce", "consume", "latency", "start", "polls"} & set(options.parts):
+        options.rounds = 0
     for number in range(options.rounds):
         data = folder / f"data{number}"
         args = ["dev"] if options.memory else ["serve", "--data-dir", str(data), "--set", "flymq.durability=os"]

@@ -33,7 +33,7 @@ def create_topic(bootstrap: str, topic: str, partitions: int, **config: str) -> 
     """Through confluent-kafka's admin client."""
     from confluent_kafka.admin import AdminClient, NewTopic
 
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     new = NewTopic(topic, partitions, 1, config={name.replace("_", "."): value for name, value in config.items()})
     admin.create_topics([new])[topic].result(30)
 

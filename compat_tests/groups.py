@@ -49,6 +49,7 @@ class Members:
         self.steps: list[Step] = []
         self._said = threading.Condition()
         self._arguments = bootstrap, topic, group, str(session_ms)
+        self._listeners: list[threading.Thread] = []
         self._processes = [self._spawn(index, client) for index, client in enumerate(clients)]
         self.alive = set(range(len(clients)))
 
@@ -57,17 +58,20 @@ class Members:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=Path(__file__).parents[1]
         )
-        threading.Thread(target=self._listen, args=(index, process), daemon=True).start()
+        listener = threading.Thread(target=self._listen, args=(index, process))
+        listener.start()
+        self._listeners.append(listener)
         return process
 
     def _listen(self, member: int, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            what, at, *words = line.split()
-            numbers = tuple(int(word) for word in words if word.isdigit())
-            with self._said:
-                self.steps.append(Step(member, what, float(at), numbers, words[-1] if words else ""))
-                self._said.notify_all()
+        with process.stdout:
+            for line in process.stdout:
+                what, at, *words = line.split()
+                numbers = tuple(int(word) for word in words if word.isdigit())
+                with self._said:
+                    self.steps.append(Step(member, what, float(at), numbers, words[-1] if words else ""))
+                    self._said.notify_all()
 
     def wait_for(self, condition: Callable[[list[Step]], bool], what: str) -> None:
         """AssertionError where it doesn't come true in a minute."""
@@ -95,6 +99,8 @@ class Members:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for listener in self._listeners:
+            listener.join()
 
 
 def owners(steps: list[Step]) -> dict[int, int]:
@@ -145,7 +151,7 @@ def produced(bootstrap: str, topic: str) -> Iterator[dict[tuple[int, int], str]]
 def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
     """As the broker tells it."""
     partitions = [TopicPartition(topic, index) for index in range(PARTITIONS)]
-    admin = AdminClient({"bootstrap.servers": bootstrap})  # a name of its own: collected, it would drop the request
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})  # named: collected, it drops the request
     request = ConsumerGroupTopicPartitions(group, partitions)
     answer = admin.list_consumer_group_offsets([request])[group].result(30)
     return {partition.partition: partition.offset for partition in answer.topic_partitions}

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flymq.version import __version__
+
 if TYPE_CHECKING:
     from flymq.testing.embedded import EmbeddedBroker
 
 __all__ = ["EmbeddedBroker", "__version__"]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -61,8 +61,9 @@ class Broker:
         try:
             self.services = wire(env, self.config, engine, self._on_fatal)
             await _wait(self.services.topics.load())
-            self.services.groups.load()
-            engine.logs.sweep({topic.id for topic in self.services.topics.all()})
+            topics = self.services.topics
+            self.services.groups.load(lambda topic_id: topics.by_id(topic_id) is not None)
+            engine.logs.sweep({topic.id for topic in topics.all()})
             self._server = make_server(self.services)
             engine.logs.on_relief = self._server.relieved
             for listener in self.config.listeners:

@@ -117,9 +117,9 @@ def _load(
 
 
 def _run(config: BrokerConfig, data_dir: str | None, storage: str) -> int:
-    from flymq import __version__
     from flymq.broker.app import run as run_broker
     from flymq.broker.config import environment_warnings, warnings_of
+    from flymq.version import __version__
 
     click.echo(f"FlyMQ {__version__} · {storage}")
     for warning in [*environment_warnings(os.environ), *warnings_of(config)]:
@@ -130,7 +130,7 @@ def _run(config: BrokerConfig, data_dir: str | None, storage: str) -> int:
 @flymq.command()
 def version() -> None:
     """Print the version."""
-    from flymq import __version__
+    from flymq.version import __version__
 
     click.echo(f"flymq {__version__}")
 

@@ -44,6 +44,10 @@ class Files:
         self._preadv: Callable[..., int] = getattr(os, "preadv", _missing)
         self._nowait_flag = _RWF_NOWAIT
 
+    def host_name(self) -> str:
+        """Of this machine: whose lock it is, where folders are shared."""
+        return os.uname().nodename
+
     # -- reading ----------------------------------------------------------------------------------
 
     def read_into(self, fd: int, buffer: memoryview, position: int) -> int:

@@ -20,9 +20,10 @@ _ATTRIBUTES_LOW_BYTE = 22
 _CODEC_MASK = 7
 
 
-def find_timestamp(env: Env, partition: Partition, timestamp: int) -> Token:
+def find_timestamp(env: Env, partition: Partition, timestamp: int, inflated_max: int) -> Token:
     """A token of (offset, timestamp) of the first record with a timestamp >= `timestamp`, in offset
-    order, below the high watermark; None where there is none, a `StorageError` where it can't be read."""
+    order, below the high watermark; None where there is none, a `StorageError` where it can't be read,
+    or inflates to more than `inflated_max` bytes."""
 
     def choose(records: list[Record]) -> tuple[int, int] | None:
         start = partition.log.log_start
@@ -31,10 +32,11 @@ def find_timestamp(env: Env, partition: Partition, timestamp: int) -> Token:
                 return record.offset, record.timestamp
         return None
 
-    return _look_inside(env, partition.store.find_timestamp(timestamp, partition.log.high_watermark), choose)
+    found = partition.store.find_timestamp(timestamp, partition.log.high_watermark)
+    return _look_inside(env, found, choose, inflated_max)
 
 
-def find_latest(env: Env, partition: Partition) -> Token:
+def find_latest(env: Env, partition: Partition, inflated_max: int) -> Token:
     """A token of (offset, timestamp) of the earliest record that has the largest timestamp; None in an
     empty log."""
 
@@ -42,15 +44,15 @@ def find_latest(env: Env, partition: Partition) -> Token:
         latest = max(records, key=lambda record: record.timestamp, default=None)
         return None if latest is None else (latest.offset, latest.timestamp)
 
-    return _look_inside(env, partition.store.find_max_timestamp(partition.log.high_watermark), choose)
+    return _look_inside(env, partition.store.find_max_timestamp(partition.log.high_watermark), choose, inflated_max)
 
 
-def _look_inside(env: Env, found: Token, choose: Chooser) -> Token:
+def _look_inside(env: Env, found: Token, choose: Chooser, inflated_max: int) -> Token:
     result = Token()
 
     def look(data: memoryview) -> tuple[int, int] | StorageError | None:
         try:
-            return choose(decode_batch(data))
+            return choose(decode_batch(data, inflated_max))
         except ProtocolError as wrong:
             return StorageError(f"a stored batch cannot be read: {wrong}")
 

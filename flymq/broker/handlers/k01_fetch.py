@@ -64,12 +64,13 @@ def handle(ctx: RequestContext, request: FetchRequest, services: Services) -> Fe
 class _Fetch:
     """One fetch on its way from survey to response: only copies of what the request said."""
 
-    __slots__ = ("_bytes_max", "_ctx", "_plan", "_read_committed", "_services")
+    __slots__ = ("_bytes_max", "_bytes_min", "_ctx", "_plan", "_read_committed", "_services")
 
     def __init__(self, ctx: RequestContext, plan: FetchPlan, services: Services, request: FetchRequest) -> None:
         self._ctx = ctx
         self._plan = plan
         self._services = services
+        self._bytes_min = request.min_bytes
         self._bytes_max = min(request.max_bytes, services.config.int("fetch.max.bytes"))
         self._read_committed = request.isolation_level == _READ_COMMITTED
 
@@ -77,7 +78,11 @@ class _Fetch:
         """The wait is over: there is data, or the deadline has come."""
         if result is Ended.DISCONNECT:
             return FetchResponse()
-        survey(self._plan.targets, self._services.partitions, 0)  # things may have changed meanwhile
+        targets = self._plan.targets
+        if result is Ended.DEADLINE and self._bytes_min <= 1:
+            # Any byte, and any change of state, would have woken it: the survey still holds.
+            return self._respond([None] * len(targets))
+        survey(targets, self._services.partitions, 0)
         return self.answer()
 
     def answer(self) -> FetchResponse | OnLoan | Pending:

@@ -109,9 +109,11 @@ def _look_up(
         return None
     if timestamp in (LATEST_TIERED, EARLIEST_PENDING_UPLOAD):
         return None
-    token = find_latest(services.env, partition) if timestamp == MAX_TIMESTAMP else find_timestamp(
-        services.env, partition, timestamp
-    )
+    inflated_max = services.config.int("flymq.inflate.bytes.max")
+    if timestamp == MAX_TIMESTAMP:
+        token = find_latest(services.env, partition, inflated_max)
+    else:
+        token = find_timestamp(services.env, partition, timestamp, inflated_max)
     token.then(partial(_found, partition, answer))
     return token
 

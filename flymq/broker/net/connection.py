@@ -135,7 +135,8 @@ class Connection(asyncio.BufferedProtocol):
             _log.exception("closing the connection of %s", self._client_host)
             self.close()
         else:
-            self._flush()
+            if self._out:
+                self._flush()
 
     def _apply_whole_frames(self) -> tuple[int, int]:
         """Apply the frames that are there. (where they end, size of the one that is not whole yet)

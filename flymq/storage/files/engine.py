@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from collections.abc import Callable
 from typing import Literal
 
@@ -143,7 +142,7 @@ def _lock(files: Files, path: str) -> int:
                 "stop that broker first, or use another data folder",
             )
         files.truncate(fd, 0)
-        files.pwrite(fd, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+        files.pwrite(fd, f"{os.getpid()} {files.host_name()}\n".encode(), 0)
     except OSError as error:
         files.close(fd)
         raise _unusable(path, error) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -20,7 +19,7 @@ from flymq.storage.files.segment import FileSegment
 from flymq.storage.files.shards import ENGINE_SHARD, PARTITION_SHARD, SqliteShards
 from flymq.storage.memory import add_epoch, take_epoch
 
-_SLICE_SECONDS = 0.005
+_SLICE_MS = 5
 _SEGMENT_SUFFIXES = (".log", ".index", ".timeindex", ".txnindex")
 _TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _FOLDER_NAME = re.compile(r"[0-9]+\.([0-9a-f]{32})")
@@ -206,10 +205,10 @@ class FilesLogStore(LogStore):
 
     def _delete(self, steps: Iterator[None], result: Token) -> None:
         """Run a deletion in slices of 5 ms: unlinking thousands of files must not stop the loop."""
-        stop_at = time.perf_counter() + _SLICE_SECONDS
+        stop_at = self.env.tick_ms() + _SLICE_MS
         try:
             for _ in steps:
-                if time.perf_counter() > stop_at:
+                if self.env.tick_ms() > stop_at:
                     self.env.call_soon(self._delete, steps, result)
                     return
         except OSError as error:
