@@ -31,7 +31,8 @@ PARTITIONS = 6
 PRODUCERS = 3
 START_S_MAX = 2.0
 _SEGMENT_BYTES = 1024 * 1024
-_IN_FLIGHT = 300
+_IN_FLIGHT = 100
+_REFILL_S = 0.02
 _ACKS_A_ROUND = 200
 _PROGRESS_TIMEOUT_S = 60.0
 
@@ -59,6 +60,7 @@ class Load(threading.Thread):
                 "reconnect.backoff.ms": 10,
                 "reconnect.backoff.max.ms": 50,
                 "retry.backoff.ms": 20,
+                "retry.backoff.max.ms": 100,
                 "log_level": 0,
                 "error_cb": self._failed,
             }
@@ -72,7 +74,8 @@ class Load(threading.Thread):
                     TOPIC, value, partition=self._random.randrange(PARTITIONS), on_delivery=self._delivered
                 )
                 self.sent += 1
-            self._producer.poll(0.01)
+            self._producer.poll(0)
+            self._stopping.wait(_REFILL_S)
         unsent = self._producer.flush(_PROGRESS_TIMEOUT_S)
         if unsent and not self.errors:
             self.errors.append(f"{unsent} records were never answered")

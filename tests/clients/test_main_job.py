@@ -12,7 +12,7 @@ from compat_tests.clients import CODECS, PYTHON_CLIENTS, Record
 from compat_tests.real_lines import real_lines
 
 # kafka-python reads its message definitions in a way that Python 3.11 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:read_text is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:(read|open)_text is deprecated:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
