@@ -10,6 +10,7 @@ from flymq_protocol.api.k01_fetch import FetchPartition, FetchRequest, FetchTopi
 from flymq_protocol.api.k02_list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
 from flymq_protocol.api.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
 from flymq_protocol.api.k14_sync_group import SyncGroupRequest, SyncGroupRequestAssignment
+from flymq_protocol.api.k15_describe_groups import DescribeGroupsRequest
 from flymq_protocol.api.k19_create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
 from flymq_protocol.api.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState
 from flymq_protocol.errors import ErrorCode
@@ -111,3 +112,9 @@ def join(client: Client, group: str) -> tuple[str, int]:
     request = SyncGroupRequest(group, joined.generation_id, joined.member_id, assignments=assignment)
     assert client.call(request, 3).assignment == b"mine"
     return joined.member_id, joined.generation_id
+
+
+def until_rebalancing(client: Client, group: str) -> None:
+    """Until somebody else's join has arrived."""
+    while client.call(DescribeGroupsRequest([group]), 5).groups[0].group_state != "PreparingRebalance":
+        pass

@@ -1,0 +1,172 @@
+"""A handler that fails, at once or after a wait: the client gets its API's own error, the connection lives."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from flymq import EmbeddedBroker
+from flymq.broker.handlers import HANDLERS, HandlerRow
+from flymq.env import Token, completed
+from flymq.runtime.waiting import Pending
+from flymq_protocol.api.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
+from flymq_protocol.api.k01_fetch import FetchPartition, FetchRequest, FetchTopic
+from flymq_protocol.api.k02_list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
+from flymq_protocol.api.k03_metadata import MetadataRequest, MetadataRequestTopic
+from flymq_protocol.api.k08_offset_commit import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+)
+from flymq_protocol.api.k09_offset_fetch import (
+    OffsetFetchRequest,
+    OffsetFetchRequestGroup,
+    OffsetFetchRequestTopic,
+)
+from flymq_protocol.api.k10_find_coordinator import FindCoordinatorRequest
+from flymq_protocol.api.k11_join_group import JoinGroupRequest
+from flymq_protocol.api.k12_heartbeat import HeartbeatRequest
+from flymq_protocol.api.k13_leave_group import LeaveGroupRequest
+from flymq_protocol.api.k14_sync_group import SyncGroupRequest
+from flymq_protocol.api.k15_describe_groups import DescribeGroupsRequest
+from flymq_protocol.api.k16_list_groups import ListGroupsRequest
+from flymq_protocol.api.k18_api_versions import ApiVersionsRequest
+from flymq_protocol.api.k19_create_topics import CreatableTopic, CreateTopicsRequest
+from flymq_protocol.api.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState
+from flymq_protocol.api.k22_init_producer_id import InitProducerIdRequest
+from flymq_protocol.api.k23_offset_for_leader_epoch import (
+    OffsetForLeaderEpochRequest,
+    OffsetForLeaderPartition,
+    OffsetForLeaderTopic,
+)
+from flymq_protocol.api.k32_describe_configs import DescribeConfigsRequest, DescribeConfigsResource
+from flymq_protocol.api.k42_delete_groups import DeleteGroupsRequest
+from flymq_protocol.api.k60_describe_cluster import DescribeClusterRequest
+from flymq_protocol.errors import ErrorCode
+from flymq_protocol.message import Message, Struct
+from flymq_protocol.registry import API
+
+from .client import Client
+
+NAMES = ["one", "two"]
+
+
+def asking(key: int, version: int) -> Message:
+    """A request that asks for one or two things, whichever way this version asks."""
+    old: dict[tuple[int, bool], Message] = {
+        (9, True): OffsetFetchRequest("one", [OffsetFetchRequestTopic("t", [0, 1])]),
+        (10, True): FindCoordinatorRequest("one"),
+        (20, True): DeleteTopicsRequest(topic_names=NAMES),
+    }
+    before = (key, version < {9: 8, 10: 4, 20: 6}.get(key, 0))
+    if before in old:
+        return old[before]
+    two = (0, 1)
+    requests: dict[int, Message] = {
+        0: ProduceRequest(None, -1, 1, [TopicProduceData("t", bytes(16), [PartitionProduceData(i, b"") for i in two])]),
+        1: FetchRequest(topics=[FetchTopic("t", bytes(16), [FetchPartition(i) for i in two])]),
+        2: ListOffsetsRequest(topics=[ListOffsetsTopic("t", [ListOffsetsPartition(i) for i in two])]),
+        3: MetadataRequest([MetadataRequestTopic(name=name) for name in NAMES]),
+        8: OffsetCommitRequest(
+            "g", topics=[OffsetCommitRequestTopic("t", partitions=[OffsetCommitRequestPartition(i) for i in two])]
+        ),
+        9: OffsetFetchRequest(groups=[OffsetFetchRequestGroup(name) for name in NAMES]),
+        10: FindCoordinatorRequest(coordinator_keys=NAMES),
+        11: JoinGroupRequest("g"),
+        12: HeartbeatRequest("g"),
+        13: LeaveGroupRequest("g"),
+        14: SyncGroupRequest("g"),
+        15: DescribeGroupsRequest(NAMES),
+        16: ListGroupsRequest(),
+        18: ApiVersionsRequest("a", "1"),
+        19: CreateTopicsRequest([CreatableTopic(name, 1, 1) for name in NAMES]),
+        20: DeleteTopicsRequest([DeleteTopicState(name) for name in NAMES]),
+        22: InitProducerIdRequest(),
+        23: OffsetForLeaderEpochRequest(
+            topics=[OffsetForLeaderTopic("t", [OffsetForLeaderPartition(i) for i in two])]
+        ),
+        32: DescribeConfigsRequest([DescribeConfigsResource(2, name, None) for name in NAMES]),
+        42: DeleteGroupsRequest(NAMES),
+        60: DescribeClusterRequest(),
+    }
+    return requests[key]
+
+
+def codes(answer: Struct) -> list[int]:
+    """Every error code in it."""
+    found = []
+    for spec in answer.FIELDS:
+        value = getattr(answer, spec.name)
+        if spec.name == "error_code":
+            found.append(value)
+        elif isinstance(value, list):
+            found.extend(code for item in value if isinstance(item, Struct) for code in codes(item))
+    return found
+
+
+def raise_at_once(*_: object) -> Any:
+    raise RuntimeError("planted")
+
+
+def fail_when_done(*_: object) -> Pending:
+    return Pending(completed(), raise_at_once)
+
+
+def fail_later(ctx: Any, request: Any, services: Any) -> Pending:
+    token = Token()
+    services.env.call_in(1, token.complete)
+    return Pending(token, raise_at_once)
+
+
+def answer_nonsense(*_: object) -> object:
+    return object()
+
+
+@pytest.fixture(scope="module")
+def plant() -> Iterator[Callable[[Any], Client]]:
+    """A client of a broker of which each handler is the one given."""
+    patch = pytest.MonkeyPatch()
+    clients = []
+    chosen: list[Any] = [raise_at_once]
+    loaded: Any = HandlerRow.loaded
+
+    def plant_one(row: HandlerRow) -> Any:
+        handle, *classes = loaded(row)
+        planted = functools.wraps(handle)(lambda *request: chosen[0](*request))
+        return planted, *classes
+
+    patch.setattr(HandlerRow, "loaded", plant_one)
+    with EmbeddedBroker() as broker:
+        clients.append(Client(broker.port))
+
+        def choose(handle: Any) -> Client:
+            chosen[0] = handle
+            return clients[0]
+
+        yield choose
+        clients[0].close()
+    patch.undo()
+
+
+PAIRS = [(row.key, version) for row in HANDLERS.values() for version in range(row.min_version, row.max_version + 1)]
+
+
+@pytest.mark.parametrize(("key", "version"), PAIRS, ids=[f"{API[key].module}-v{version}" for key, version in PAIRS])
+def test_the_apis_own_error(
+    plant: Callable[[Any], Client], caplog: pytest.LogCaptureFixture, key: int, version: int
+) -> None:
+    """All on one connection: each answer shows that it has survived the failure before."""
+    for handle in (raise_at_once, fail_when_done, fail_later, answer_nonsense):
+        answer = plant(handle).call(asking(key, version), version)
+        found = codes(answer)
+        if version >= {1: 7, 3: 1, 9: 2}.get(key, 0):  # what has no place for it before
+            assert ErrorCode.UNKNOWN_SERVER_ERROR in found
+        assert set(found) <= {ErrorCode.UNKNOWN_SERVER_ERROR, ErrorCode.NONE}
+        assert len(answer.encode(version)) < 200  # and nothing that looks like success
+    failed = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [record.name for record in failed] == ["flymq.dispatch"] * 4
+    assert all(record.exc_info for record in failed)
