@@ -69,7 +69,7 @@ class Load(threading.Thread):
     def run(self) -> None:
         while not self._stopping.is_set() and not self.errors:
             while len(self._producer) < _IN_FLIGHT:
-                value = b"%d:%d:%s" % (self._index, self.sent, self._random.randbytes(300).hex().encode())
+                value = b"%d:%d:%s" % (self._index, self.sent, self._random.randbytes(600).hex().encode())
                 self._producer.produce(
                     TOPIC, value, partition=self._random.randrange(PARTITIONS), on_delivery=self._delivered
                 )
