@@ -28,14 +28,25 @@ FIXED_HEAD_BYTES = 10  # api key, api version, correlation id, length of the cli
 class Call:
     """One API in one version: how it is decoded, handled, encoded. Made on first use and kept."""
 
-    __slots__ = ("decode", "flexible_response", "handle", "key", "name", "refuse", "response_class", "version")
+    __slots__ = (
+        "_encode",
+        "decode",
+        "flexible_response",
+        "handle",
+        "key",
+        "name",
+        "refuse",
+        "response_class",
+        "version",
+    )
 
     def __init__(self, row: HandlerRow, version: int) -> None:
         self.key = row.key
         self.name = row.name
         self.version = version
         self.handle, request_class, self.response_class = row.loaded()
-        self.decode = request_class.decode
+        self.decode = request_class.decoder(version)  # raises DECODE_FAILURES, too
+        self._encode = self.response_class.encoder(version)
         self.refuse = getattr(sys.modules[self.handle.__module__], "refuse", None)
         self.flexible_response = response_header_version(row.key, version) == 1
 
@@ -44,8 +55,8 @@ class Call:
 
         `response` may be a body that is encoded already.
         """
-        parts = [response] if response.__class__ is bytes else response.encode_parts(self.version)
-        size = sum(map(len, parts))
+        parts = [response] if response.__class__ is bytes else self._encode(response)
+        size = len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
         if self.flexible_response:
             head = _RESPONSE_HEAD_FLEXIBLE.pack(size + 5, correlation_id, 0)
         else:
@@ -65,8 +76,18 @@ class Route:
     the frame's size prefix, and the byte before is the empty tag section where there is one.
     """
 
-    __slots__ = ("body_at", "call", "ctx", "decode", "handle", "has_tags", "id_size", "raw_id", "response_class",
-                 "version")
+    __slots__ = (
+        "body_at",
+        "call",
+        "ctx",
+        "decode",
+        "encode",
+        "handle",
+        "has_tags",
+        "id_size",
+        "raw_id",
+        "response_class",
+    )
 
     def __init__(self, call: Call, ctx: RequestContext, id_size: int, raw_id: bytes) -> None:
         self.call = call
@@ -79,7 +100,7 @@ class Route:
         self.decode = call.decode
         self.handle = call.handle
         self.response_class = call.response_class
-        self.version = call.version
+        self.encode = call.encode
 
 
 class Request:
@@ -145,5 +166,5 @@ class UnknownApiVersions(Call):
 
     def __init__(self, row: HandlerRow) -> None:
         super().__init__(row, 0)
-        self.decode = lambda version, buffer: None
+        self.decode = lambda buffer: None
         self.handle = lambda ctx, request, services: unsupported_version()

@@ -105,7 +105,6 @@ class Partition:
         except StorageError as failure:
             log.abandon(plan)
             return AppendError(ErrorCode.KAFKA_STORAGE_ERROR, str(failure))
-        log.appended(plan)
         if plan.roll:
             self.snapshot_producers()
         return plan
@@ -129,8 +128,10 @@ class Partition:
         return token
 
     def _durable(self, offset: int) -> None:
-        if not self.log.durable_to(offset):
+        log = self.log
+        if offset <= log.high_watermark:
             return
+        log.high_watermark = offset
         acks = self._acks
         while acks and acks[0][0] < offset:
             acks.popleft()[1].complete()

@@ -48,7 +48,8 @@ _FRESH: Any = type("_Fresh", (), {"__repr__": lambda self: "<fresh>"})()
 _TYPE_DEFAULT: Any = object()
 _ENCODE_FAILURES: Final = (_struct.error, UnicodeEncodeError, AttributeError, TypeError)
 """A number out of range, a lone surrogate, a value of another type, None among them."""
-_DECODE_FAILURES: Final = (IndexError, _struct.error, UnicodeDecodeError)
+DECODE_FAILURES: Final = (IndexError, _struct.error, UnicodeDecodeError)
+"""What malformed bytes make Python raise, besides the ProtocolError that generated code does."""
 
 
 class FieldSpec:
@@ -145,6 +146,18 @@ class Message(Struct):
     _encoders: ClassVar[dict[int, Callable[[Any], list[bytes | memoryview]]]] = {}
 
     @classmethod
+    def decoder(cls, version: int) -> Callable[[Buffer], Self]:
+        """`decode` for one version, for a loop that has no time for more: on malformed bytes it may raise
+        any of `DECODE_FAILURES` as well as ProtocolError."""
+        return _load(cls, version, ProtocolError)._decoders[version]
+
+    @classmethod
+    def encoder(cls, version: int) -> "Callable[[Self], list[bytes | memoryview]]":
+        """`encode_parts` for one version, likewise; it raises EncodeError or what Python does for a value of
+        a wrong type."""
+        return _load(cls, version, EncodeError)._encoders[version]
+
+    @classmethod
     def decode(cls, version: int, buffer: Buffer) -> Self:
         """Read a body. Bytes after its end are ignored, as Kafka does.
 
@@ -157,7 +170,7 @@ class Message(Struct):
             function = _load(cls, version, ProtocolError)._decoders[version]
         try:
             return function(buffer)  # type: ignore[no-any-return]
-        except _DECODE_FAILURES as error:
+        except DECODE_FAILURES as error:
             raise ProtocolError(f"malformed {cls.__name__} v{version}: {error}") from error
 
     def encode(self, version: int) -> bytes:

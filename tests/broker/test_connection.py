@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 from collections.abc import Callable, Iterator
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 
 from flymq.broker.context import RequestContext, Services
-from flymq.broker.dispatch import Dispatcher
+from flymq.broker.dispatch import Call, Dispatcher
 from flymq.broker.handlers import HandlerRow
 from flymq.broker.net.connection import Connection
-from flymq.env import Token
+from flymq.broker.net.server import Server
+from flymq.env import Env, Token
 from flymq.runtime.waiting import Ended, Hangup, OnLoan, Pending
 from flymq.storage.api import Chunk
 from flymq_protocol.api.k00_produce import ProduceRequest
@@ -287,6 +289,51 @@ def test_a_waiting_request_that_completes_while_closing_applies_nothing(peer: Pe
     assert peer.script.applied == "a"
 
 
+def test_nothing_is_applied_for_a_peer_that_is_gone(peer: Peer, caplog: pytest.LogCaptureFixture) -> None:
+    """Found out by a write, before the loop tells: a transport that closes can't be told to stop reading."""
+    peer.script.answers = {"a": bytes(2 << 20), **{name: pending() for name in "bcde"}}
+    peer.transport.far.close()
+    peer.ask("abcde")
+    assert peer.script.applied == "a"
+    assert peer.transport.closing
+    assert not caplog.records
+
+
+def test_who_does_not_read_for_too_long_is_idle(peer: Peer) -> None:
+    """And who reads slowly is not. What a request waits for is no reason to close."""
+    loop = asyncio.new_event_loop()
+    env = Env(loop)
+    now_ms = [0]
+    env.tick_ms = lambda: now_ms[0]  # type: ignore[method-assign]
+    shared = peer.server
+    server = Server(
+        env, shared.dispatcher, shared.partitions, request_bytes_max=1, slots_max=1, idle_ms_max=100
+    )
+    waiting = Peer(peer.script)
+    server.connections |= {peer.connection, waiting.connection}
+
+    def pass_ms(step_ms: int) -> None:
+        now_ms[0] += step_ms
+        server._sweep()
+
+    peer.script.answers = {"a": bytes(1000), "b": pending()}
+    peer.transport.fill()
+    peer.ask("a")
+    waiting.ask("b")
+    for left in range(5):
+        peer.transport.buffer = [bytes(900 - left)]  # it takes a byte now and then
+        pass_ms(60)
+    assert not peer.transport.closing
+    pass_ms(60)
+    assert not peer.transport.closing
+    pass_ms(60)
+    assert peer.transport.closing
+    assert not waiting.transport.closing
+    waiting.close()
+    env.close()
+    loop.close()
+
+
 def test_a_hangup_closes_without_an_answer(peer: Peer) -> None:
     peer.script.answers = {"b": Hangup("no")}
     peer.ask("abc")
@@ -342,8 +389,8 @@ def test_a_loan_ends_too_where_an_answer_has_more_parts_than_one_call_takes(
     lent = Chunk(memoryview(b"x"), lambda: returned.append("lent"))
     written: list[bytes] = []
     monkeypatch.setattr(peer.transport, "writelines", lambda parts: written.extend(map(bytes, parts)))  # takes all
-    many = SimpleNamespace(encode_parts=lambda version: [b"x"] * 1025)
-    peer.script.answers = {"a": OnLoan(many, [lent])}
+    monkeypatch.setattr(Call, "encode", lambda call, out, *_: out.extend([b"x"] * 1026) or 1026)
+    peer.script.answers = {"a": OnLoan(None, [lent])}
     peer.ask("a")
     assert len(written) == 1026
     assert returned == ["lent"]

@@ -90,7 +90,7 @@ def handle(
             else:
                 result = _not_appended(partition, answer)
                 failed = failed or result.error_code
-            if acks == -1 and not result.error_code:
+            if acks == -1 and answer.__class__ is not AppendError:
                 token = partition.when_durable(answer.last_offset)  # type: ignore[union-attr]  # not an error
                 if token is not None:
                     waiting.append((result, token))

@@ -23,6 +23,7 @@ from flymq.runtime.waiting import Ended, Hangup, OnLoan, Pending
 from flymq.storage.api import Chunk
 from flymq_protocol.errors import ProtocolError
 from flymq_protocol.headers import decode_request_header
+from flymq_protocol.message import DECODE_FAILURES
 
 if TYPE_CHECKING:
     from flymq.broker.net.server import Server
@@ -35,6 +36,7 @@ _BUFFER_AT_ONCE = 2 * 1024 * 1024  # a frame up to this gets its whole buffer wh
 _LAZY_BYTES_MIN = 64 * 1024
 _FLUSH_BYTES = 1024 * 1024  # answers are written once a callback, or when they are this many bytes
 _HELD_BYTES_MAX = 4 * 1024 * 1024  # of answers ready behind one that waits
+_PARTIALS_HOT = 4
 _IOV_MAX = 1024
 _ROUTES_MAX = 256  # APIs times versions that one connection uses: a few in practice
 
@@ -58,6 +60,7 @@ class Connection(asyncio.BufferedProtocol):
         self._own: memoryview | None = None
         self._view = server.scratch
         self._filled = 0
+        self._partials = 0  # frames that came in pieces; with many the connection keeps its buffer
         self._slots: deque[Request] = deque()
         self._out: list[Any] = []
         self._out_bytes = 0
@@ -149,6 +152,7 @@ class Connection(asyncio.BufferedProtocol):
         routes = self._routes
         services = self._dispatcher.services
         slots = self._slots
+        out = self._out
         position = size = 0
         while filled - position >= _SIZED_HEAD_BYTES:
             size, key_and_version, correlation_id, id_size = _unpack_head(view, position)
@@ -167,14 +171,21 @@ class Connection(asyncio.BufferedProtocol):
             body = position + route.body_at
             if route.has_tags and view[body - 1]:  # nobody sends tags in a header, but all may
                 body = position + 4 + decode_request_header(view[position + 4 : end]).body_offset
-            request = route.decode(route.version, view[body:end])
+            try:
+                request = route.decode(view[body:end])
+            except DECODE_FAILURES as wrong:
+                raise ProtocolError(f"malformed {route.call.name} v{route.call.version}: {wrong}") from wrong
             try:
                 answer = route.handle(route.ctx, request, services)
             except Exception:
                 answer = self._dispatcher.failed(route.call, request)
             position = end
             if answer.__class__ is route.response_class and not slots:
-                self._send(route.call, correlation_id, answer, request)
+                try:
+                    self._out_bytes += route.encode(out, correlation_id, answer)
+                except Exception:
+                    answer = self._dispatcher.failed(route.call, request)
+                    self._out_bytes += route.encode(out, correlation_id, answer)
             elif answer is not None:
                 self._take(Request(route.call, correlation_id, answer, request))
             if self._is_closing:
@@ -222,7 +233,8 @@ class Connection(asyncio.BufferedProtocol):
         self._filled = rest
         view = self._view
         if not rest:
-            if self._own is not None and len(self._own) <= len(self._server.scratch):
+            own = self._own
+            if own is not None and self._partials <= _PARTIALS_HOT and len(own) <= len(self._server.scratch):
                 self._own = None
                 self._view = self._server.scratch
             return
@@ -234,6 +246,9 @@ class Connection(asyncio.BufferedProtocol):
         if self._own is None or len(self._own) < rest + 4 or len(self._own) < needed <= _BUFFER_AT_ONCE:
             # A peer that announces a large frame gets memory as it sends, not as it announces.
             room = needed if needed <= _BUFFER_AT_ONCE else min(needed, max(2 * rest, _BUFFER_AT_ONCE))
+            self._partials += 1
+            if self._partials > _PARTIALS_HOT:
+                room = max(room, len(self._server.scratch))
             self._own = _memory(max(room, rest + 4096))
             self._view = self._own
             self._view[:rest] = view[position : position + rest]
@@ -303,9 +318,11 @@ class Connection(asyncio.BufferedProtocol):
         out = self._out
         if not out or self._is_lost:
             return
-        size = self._out_bytes
-        self._out = []
+        self._write(out, self._out_bytes)
+        out.clear()
         self._out_bytes = 0
+
+    def _write(self, out: list[Any], size: int) -> None:
         transport = self._transport
         if transport.get_write_buffer_size() or len(out) > _IOV_MAX:
             transport.writelines(out)
@@ -381,6 +398,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._own is not None and not self._filled:
             self._own = None
             self._view = self._server.scratch
+            self._partials = 0
 
 
 def _memory(size: int) -> memoryview:

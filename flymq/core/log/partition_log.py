@@ -15,7 +15,7 @@ from crc32c import crc32c
 
 from flymq.core.log.batch_rules import CODEC_MAX, RECORD_BYTES_MIN, why_refused
 from flymq.core.log.plan import AppendError, AppendPlan, Duplicate
-from flymq.core.log.producers import Entry, Producers, last_sequence
+from flymq.core.log.producers import Producers, last_sequence
 from flymq_protocol.errors import ErrorCode
 from flymq_protocol.records.batch import (
     ATTRIBUTES_OFFSET,
@@ -37,6 +37,8 @@ _FORBIDDEN_BITS = ~0x0F  # control, transactional, and bits without a meaning in
 class PartitionLog:
     """The state that decides. Offsets: log_start <= high_watermark <= end; `end` is one past the last.
 
+    `high_watermark` is set by whoever hears from the store how far the log is durable; it only rises.
+
     `config` may be replaced at any time.
     """
 
@@ -44,7 +46,6 @@ class PartitionLog:
         "_segment_base",
         "_segment_bytes",
         "_segment_first_timestamp",
-        "_undo",
         "config",
         "end",
         "epochs",
@@ -65,8 +66,6 @@ class PartitionLog:
         self._segment_base = end
         self._segment_bytes = 0
         self._segment_first_timestamp = -1
-        # producer entries as they were before each plan in flight, so that a failed append can be undone
-        self._undo: dict[int, Entry | None] = {}
 
     # -- load -------------------------------------------------------------------------------------
 
@@ -93,8 +92,8 @@ class PartitionLog:
     def plan(self, batch: memoryview, now_ms: int) -> AppendPlan | Duplicate | AppendError:
         """Decide about one produced batch, and reserve its place.
 
-        An `AppendPlan` must be followed by `appended` or `abandon`. Plans may overlap; when one
-        fails, it and all later ones are abandoned, newest first.
+        The plan holds once the store has taken it, else `abandon` it. Plans may overlap; when one fails,
+        it and all later ones are abandoned, newest first.
 
         Errors: those of `protocol` for a Produce partition: CORRUPT_MESSAGE, INVALID_RECORD,
         MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_TIMESTAMP, OUT_OF_ORDER_SEQUENCE_NUMBER,
@@ -141,7 +140,7 @@ class PartitionLog:
             max_timestamp = now_ms
         first_offset = self.end
         last_offset = first_offset + last_delta
-        producer = None
+        producer = undo = None
         if producer_id >= 0:
             last = last_sequence(sequence, last_delta)
             answer = self.producers.check(producer_id, producer_epoch, sequence, last)
@@ -149,7 +148,7 @@ class PartitionLog:
                 return answer
             producer = (producer_id, producer_epoch, sequence, last)
             added = (sequence, last, first_offset, last_offset, max_timestamp)
-            self._undo[first_offset] = self.producers.add(producer_id, producer_epoch, added, now_ms)
+            undo = self.producers.add(producer_id, producer_epoch, added, now_ms)
         roll = self._segment_bytes > 0 and self._must_roll(size, last_offset, max_timestamp, now_ms)
         if roll or not self._segment_bytes:
             self._segment_base = first_offset
@@ -158,7 +157,9 @@ class PartitionLog:
         else:
             self._segment_bytes += size
         self.end = last_offset + 1
-        return AppendPlan(batch, first_offset, last_offset, self.leader_epoch, max_timestamp, size, roll, producer)
+        plan = AppendPlan(batch, first_offset, last_offset, self.leader_epoch, max_timestamp, size, roll, producer)
+        plan.undo = undo
+        return plan
 
     @staticmethod
     def _crc_is_wrong(batch: memoryview, crc: int) -> bool:
@@ -172,11 +173,6 @@ class PartitionLog:
         time_ms = max_timestamp if max_timestamp >= 0 else now_ms
         return time_ms - self._segment_first_timestamp > config.segment_ms
 
-    def appended(self, plan: AppendPlan) -> None:
-        """The store has taken the batch."""
-        if plan.producer is not None:
-            del self._undo[plan.base_offset]
-
     def abandon(self, plan: AppendPlan) -> None:
         """The store has not taken the batch: give its place and its sequence numbers back."""
         assert plan.last_offset + 1 == self.end, "plans are abandoned newest first"
@@ -187,14 +183,7 @@ class PartitionLog:
         else:
             self._segment_bytes -= plan.size
         if plan.producer is not None:
-            self.producers.restore(plan.producer[0], self._undo.pop(plan.base_offset))
-
-    def durable_to(self, offset: int) -> bool:
-        """Everything below `offset` is as durable as was asked for; True where the high watermark moved."""
-        if offset <= self.high_watermark:
-            return False
-        self.high_watermark = offset
-        return True
+            self.producers.restore(plan.producer[0], plan.undo)
 
     # -- leader epochs ----------------------------------------------------------------------------
 

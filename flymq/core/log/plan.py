@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flymq.core.log.producers import Entry
+
 
 class AppendPlan:
-    """A batch with its place in the log, reserved until `appended` or `abandon`.
+    """A batch with its place in the log; it stays reserved until `PartitionLog.abandon`.
 
     `batch` is the whole record batch v2, already stamped by the caller before the store gets it; it
     may be a view of a receive buffer that dies when the store's `append` returns.
@@ -19,6 +24,7 @@ class AppendPlan:
         "producer",
         "roll",
         "size",
+        "undo",
     )
 
     def __init__(
@@ -40,6 +46,7 @@ class AppendPlan:
         self.size = size  # bytes on disk
         self.roll = roll  # start a new segment at base_offset first
         self.producer = producer  # (producer id, epoch, first sequence, last sequence); None: not idempotent
+        self.undo: Entry | None = None  # the producer as it was before, for `PartitionLog.abandon`
 
 
 class Duplicate:
