@@ -314,6 +314,7 @@ def test_who_does_not_read_for_too_long_is_idle(peer: Peer) -> None:
 
     def pass_ms(step_ms: int) -> None:
         now_ms[0] += step_ms
+        shared.tick_ms = now_ms[0]
         server._sweep()
 
     peer.script.answers = {"a": bytes(1000), "b": pending()}

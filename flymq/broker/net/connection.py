@@ -71,6 +71,7 @@ class Connection(asyncio.BufferedProtocol):
         self._is_producer = False
         self._is_closing = False  # nothing more is applied, nor answered
         self._is_lost = False
+        self._unsent_bytes = 0  # when last looked at
         self.used_at_ms = 0
 
     # -- the loop's calls -------------------------------------------------------------------------
@@ -334,7 +335,7 @@ class Connection(asyncio.BufferedProtocol):
         except BlockingIOError:
             written = 0
         except OSError:
-            transport.abort()
+            self.abort()
             return
         if written < size:
             transport.writelines(_after(out, written))
@@ -354,14 +355,15 @@ class Connection(asyncio.BufferedProtocol):
         if self._out_bytes > _FLUSH_BYTES:
             self._flush()
         return (
-            self._is_unsent
+            self._is_closing
+            or self._is_unsent
             or len(self._slots) >= self._server.slots_max
             or self._held_bytes > _HELD_BYTES_MAX
             or (self._is_producer and self._server.partitions.is_backlogged)
         )
 
     def _stall(self) -> None:
-        if not self._is_stalled:
+        if not self._is_stalled and not self._is_closing:
             self._is_stalled = True
             self._transport.pause_reading()
             self._server.stalled.add(self)
@@ -386,12 +388,27 @@ class Connection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """Close at once, whatever is unsent."""
+        self._is_closing = True
         self._transport.abort()
 
     @property
     def is_waiting(self) -> bool:
         """Requests are applied but not answered yet, or answers not sent."""
         return bool(self._slots) or self._is_unsent
+
+    def note_progress(self) -> None:
+        """Asked now and then: a peer that takes bytes is not idle, however slow it is."""
+        unsent_bytes = self._transport.get_write_buffer_size()
+        if unsent_bytes != self._unsent_bytes:
+            self._unsent_bytes = unsent_bytes
+            self.used_at_ms = self._server.tick_ms
+
+    def close_idle(self) -> None:
+        """Nothing was asked for long. A request may wait for longer; a peer that doesn't read may not."""
+        if self._is_unsent:
+            self.abort()
+        elif not self._slots:
+            self.close()
 
     def shrink(self) -> None:
         """Give a large buffer back after a quiet time."""

@@ -70,11 +70,12 @@ class Server:
     def _sweep(self) -> None:
         self.tick_ms = now_ms = self._env.tick_ms()
         for connection in list(self.connections):
+            connection.note_progress()
             idle_ms = now_ms - connection.used_at_ms
             if idle_ms > self._sweep_ms:
                 connection.shrink()
-            if 0 <= self._idle_ms_max < idle_ms and not connection.is_waiting:
-                connection.close()
+            if 0 <= self._idle_ms_max < idle_ms:
+                connection.close_idle()
         self._sweep_timer = self._env.call_in(self._sweep_ms, self._sweep)
 
     def stop_accepting(self) -> None:
