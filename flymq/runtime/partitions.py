@@ -105,6 +105,11 @@ class Partition:
         except StorageError as failure:
             log.abandon(plan)
             return AppendError(ErrorCode.KAFKA_STORAGE_ERROR, str(failure))
+        except Exception as bug:
+            # What the store holds now is not known: going on could give one offset to two batches.
+            log.abandon(plan)
+            self._failed(StorageError(f"the store failed: {bug!r}"))
+            raise
         if plan.roll:
             self.snapshot_producers()
         return plan
@@ -160,7 +165,10 @@ class Partition:
     def snapshot_producers(self) -> None:
         """Keep the producer state as of the log end, so that the next start need not replay the log for it."""
         if self.offline is None and self.log.producers.entries:
-            self.store.snapshot(self.log.end, self.log.producers.snapshot())
+            try:
+                self.store.snapshot(self.log.end, self.log.producers.snapshot())
+            except StorageError as failure:
+                _log.warning("%s-%d: no snapshot of its producers: %s", self.ref.topic, self.index, failure)
 
     def expire_producers(self, now_ms: int, expiration_ms: int) -> None:
         self.log.producers.expire(now_ms - expiration_ms)

@@ -37,7 +37,9 @@ _BROKER = 4
 
 def handle(ctx: RequestContext, request: DescribeConfigsRequest, services: Services) -> DescribeConfigsResponse:
     results = []
-    for resource in request.resources:
+    # A resource named over and over is answered once: kilobytes must not ask for megabytes.
+    distinct = {(resource.resource_type, resource.resource_name): resource for resource in request.resources}
+    for resource in distinct.values():
         described = _describe(resource, services)
         if isinstance(described, TopicError):
             results.append(_failed(resource, described.code, described.message))
