@@ -45,9 +45,11 @@ class Call:
         self.name = row.name
         self.version = version
         self.handle, request_class, self.response_class = row.loaded()
-        self.decode = request_class.decoder(version)  # raises DECODE_FAILURES, too
+        module = sys.modules[self.handle.__module__]
+        # A handler with a shape of its own for common requests decodes them itself.
+        self.decode = getattr(module, "decoder", request_class.decoder)(version)  # raises DECODE_FAILURES, too
         self._encode = self.response_class.encoder(version)
-        self.refuse = getattr(sys.modules[self.handle.__module__], "refuse", None)
+        self.refuse = getattr(module, "refuse", None)
         self.flexible_response = response_header_version(row.key, version) == 1
 
     def encode(self, out: list[Any], correlation_id: int, response: Any) -> int:

@@ -42,10 +42,12 @@ from flymq_protocol.api.k00_produce import (
     TopicProduceResponse,
 )
 from flymq_protocol.errors import ErrorCode
+from flymq_protocol.one_batch import IDS_FROM_VERSION, OneBatch, as_request, decoder, encoder
 from flymq_protocol.records.batch import ATTRIBUTES_OFFSET, CODEC_MASK
 from flymq_protocol.types import Buffer
 
-_IDS_FROM_VERSION = 13
+__all__ = ["decoder", "handle", "refuse"]  # what dispatch looks for
+
 _ZSTD_FROM_VERSION = 7
 _ZSTD = 4
 _ZSTD_REFUSED = AppendError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce v7")
@@ -54,19 +56,53 @@ _ATTRIBUTES_LOW_BYTE = ATTRIBUTES_OFFSET + 1
 _NO_RECORDS = memoryview(b"")
 
 
+Answer = AppendPlan | Duplicate | AppendError
+Waiting = list[tuple[PartitionProduceResponse, Token]]
+
+_ENCODERS = {version: encoder(version) for version in range(ProduceRequest.MIN_VERSION, ProduceRequest.MAX_VERSION + 1)}
+
+
 def handle(
+    ctx: RequestContext, request: OneBatch | ProduceRequest, services: Services
+) -> ProduceResponse | bytes | Pending | Hangup | None:
+    if request.__class__ is not tuple:
+        return _append_many(ctx, request, services)  # type: ignore[arg-type]
+    acks, timeout_ms, topic, index, records = request
+    version = ctx.api_version
+    partitions = services.partitions
+    if version >= IDS_FROM_VERSION:
+        partition = partitions.find_by_id(topic, index)
+    else:
+        partition = partitions.find_utf8(topic, index)
+    if partition is None or not -1 <= acks <= 1 or version < _ZSTD_FROM_VERSION:
+        try:
+            return _append_many(ctx, as_request(version, request), services)
+        except UnicodeDecodeError:
+            return Hangup("a topic name that is not UTF-8")
+    answer = partition.append(records, services.env.now_ms())
+    if answer.__class__ is AppendPlan:
+        log = partition.log
+        if acks == 1 or (acks and answer.last_offset < log.high_watermark):
+            append_time = answer.max_timestamp if log.config.log_append_time else -1
+            return _ENCODERS[version](topic, index, answer.base_offset, append_time, log.log_start)
+    waiting: Waiting = []
+    results = [_result(partition, answer, acks, waiting)]
+    ref = partition.ref
+    return _reply(ctx, services, acks, timeout_ms, [TopicProduceResponse(ref.topic, ref.topic_id, results)], waiting)
+
+
+def _append_many(
     ctx: RequestContext, request: ProduceRequest, services: Services
 ) -> ProduceResponse | Pending | Hangup | None:
     acks = request.acks
     if acks not in (-1, 0, 1):
         return refuse(request, ErrorCode.INVALID_REQUIRED_ACKS)
     now_ms = services.env.now_ms()
-    by_id = ctx.api_version >= _IDS_FROM_VERSION
+    by_id = ctx.api_version >= IDS_FROM_VERSION
     refuses_zstd = ctx.api_version < _ZSTD_FROM_VERSION
     partitions = services.partitions
     topics: list[TopicProduceResponse] = []
-    waiting: list[tuple[PartitionProduceResponse, Token]] = []
-    failed = 0
+    waiting: Waiting = []
     for topic in request.topic_data:
         results: list[PartitionProduceResponse] = []
         for data in topic.partition_data:
@@ -76,35 +112,54 @@ def handle(
             )
             if partition is None:
                 results.append(PartitionProduceResponse(index, _why_missing(services, topic, by_id), -1))
-                failed = failed or results[-1].error_code
                 continue
             records = _NO_RECORDS if data.records is None else data.records
             if refuses_zstd and _is_zstd(records):
-                answer: AppendPlan | Duplicate | AppendError = _ZSTD_REFUSED
+                answer: Answer = _ZSTD_REFUSED
             else:
                 answer = partition.append(records, now_ms)  # type: ignore[arg-type]  # a view, when decoded
-            if answer.__class__ is AppendPlan:
-                log = partition.log
-                append_time = answer.max_timestamp if log.config.log_append_time else -1
-                result = PartitionProduceResponse(index, 0, answer.base_offset, append_time, log.log_start)
-            else:
-                result = _not_appended(partition, answer)
-                failed = failed or result.error_code
-            if acks == -1 and answer.__class__ is not AppendError:
-                token = partition.when_durable(answer.last_offset)  # type: ignore[union-attr]  # not an error
-                if token is not None:
-                    waiting.append((result, token))
-            results.append(result)
+            results.append(_result(partition, answer, acks, waiting))
         topics.append(TopicProduceResponse(topic.name, topic.topic_id, results))
+    return _reply(ctx, services, acks, request.timeout_ms, topics, waiting)
+
+
+def _result(partition: Partition, answer: Answer, acks: int, waiting: Waiting) -> PartitionProduceResponse:
+    """What to tell about one partition; noted in `waiting` where that is not true yet."""
+    log = partition.log
+    if isinstance(answer, AppendError):
+        errors = []
+        if answer.code == ErrorCode.INVALID_TIMESTAMP:
+            errors = [BatchIndexAndErrorMessage(0, answer.message)]
+        return PartitionProduceResponse(partition.index, answer.code, -1, -1, -1, errors, answer.message)
+    append_time = -1
+    if log.config.log_append_time:
+        append_time = answer.timestamp if isinstance(answer, Duplicate) else answer.max_timestamp
+    result = PartitionProduceResponse(partition.index, 0, answer.base_offset, append_time, log.log_start)
+    if acks == -1:
+        token = partition.when_durable(answer.last_offset)
+        if token is not None:
+            waiting.append((result, token))
+    return result
+
+
+def _reply(
+    ctx: RequestContext,
+    services: Services,
+    acks: int,
+    timeout_ms: int,
+    topics: list[TopicProduceResponse],
+    waiting: Waiting,
+) -> ProduceResponse | Pending | Hangup | None:
     if acks == 0:
-        return Hangup(f"produce with acks=0 failed: {ErrorCode(failed).name}") if failed else None
+        failed = [result.error_code for topic in topics for result in topic.partition_responses if result.error_code]
+        return Hangup(f"produce with acks=0 failed: {ErrorCode(failed[0]).name}") if failed else None
     response = ProduceResponse(topics)
     if not waiting:
         return response
     token = gather([token for _, token in waiting])
-    timer = services.env.call_in(max(0, request.timeout_ms), token.complete, Ended.DEADLINE)
+    timer = services.env.call_in(max(0, timeout_ms), token.complete, Ended.DEADLINE)
     token.then(lambda _: timer.cancel())
-    return Pending(token, partial(_finish, response, waiting, by_id))
+    return Pending(token, partial(_finish, response, waiting, ctx.api_version >= IDS_FROM_VERSION))
 
 
 def _finish(
@@ -140,20 +195,11 @@ def _is_zstd(records: Buffer) -> bool:
     return len(records) > _ATTRIBUTES_LOW_BYTE and records[_ATTRIBUTES_LOW_BYTE] & CODEC_MASK == _ZSTD
 
 
-def _not_appended(partition: Partition, answer: AppendPlan | Duplicate | AppendError) -> PartitionProduceResponse:
-    if isinstance(answer, AppendError):
-        errors = []
-        if answer.code == ErrorCode.INVALID_TIMESTAMP:
-            errors = [BatchIndexAndErrorMessage(0, answer.message)]
-        return PartitionProduceResponse(partition.index, answer.code, -1, -1, -1, errors, answer.message)
-    assert isinstance(answer, Duplicate)
-    log = partition.log
-    append_time = answer.timestamp if log.config.log_append_time else -1
-    return PartitionProduceResponse(partition.index, 0, answer.base_offset, append_time, log.log_start)
-
-
-def refuse(request: ProduceRequest, code: ErrorCode) -> ProduceResponse:
+def refuse(request: OneBatch | ProduceRequest, code: ErrorCode) -> ProduceResponse:
     """The same error for every partition."""
+    if isinstance(request, tuple):
+        name, topic_id = request[2].decode(errors="replace"), request[2]
+        return ProduceResponse([TopicProduceResponse(name, topic_id, [PartitionProduceResponse(request[3], code, -1)])])
     return ProduceResponse(
         [
             TopicProduceResponse(

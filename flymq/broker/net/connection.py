@@ -181,7 +181,8 @@ class Connection(asyncio.BufferedProtocol):
             except Exception:
                 answer = self._dispatcher.failed(route.call, request)
             position = end
-            if answer.__class__ is route.response_class and not slots:
+            kind = answer.__class__
+            if (kind is bytes or kind is route.response_class) and not slots:
                 try:
                     self._out_bytes += route.encode(out, correlation_id, answer)
                 except Exception:

@@ -19,11 +19,9 @@ from flymq.core.log.producers import Producers, last_sequence
 from flymq_protocol.errors import ErrorCode
 from flymq_protocol.records.batch import (
     ATTRIBUTES_OFFSET,
-    CODEC_MASK,
     HEADER,
     HEADER_SIZE,
     PREFIX_SIZE,
-    TIMESTAMP_TYPE_BIT,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
 _OFFSET_DELTA_MAX = 2**31 - 1  # an index row holds offsets relative to its segment's base, in 31 bits
 _unpack_header = HEADER.unpack_from
-_FORBIDDEN_BITS = ~0x0F  # control, transactional, and bits without a meaning in a produced batch
 
 
 class PartitionLog:
@@ -109,15 +106,12 @@ class PartitionLog:
             length + PREFIX_SIZE != size
             or magic != 2
             or base_offset
-            or size > config.max_message_bytes
-            or size > config.segment_bytes
+            or size > config.batch_bytes_max
             or count <= 0
             or last_delta != count - 1
-            or attributes & _FORBIDDEN_BITS
-            or attributes & CODEC_MASK > CODEC_MAX
-            or (not attributes & CODEC_MASK and count * RECORD_BYTES_MIN > size - HEADER_SIZE)
+            or not 0 <= attributes <= CODEC_MAX  # any bit but the codec's
+            or (not attributes and count * RECORD_BYTES_MIN > size - HEADER_SIZE)
             or max_timestamp > now_ms + config.timestamp_after_max_ms
-            or attributes & TIMESTAMP_TYPE_BIT
             or base_timestamp < now_ms - config.timestamp_before_max_ms
             or (producer_id >= 0 and sequence < 0)
         ):

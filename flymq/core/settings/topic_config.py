@@ -43,6 +43,7 @@ class TopicConfig:
 
     __slots__ = (
         "_values",
+        "batch_bytes_max",
         "compact",
         "compression_gzip_level",
         "compression_lz4_level",
@@ -84,6 +85,7 @@ class TopicConfig:
         self.retention_bytes: int = values["retention.bytes"]
         self.retention_ms: int = values["retention.ms"]
         self.segment_bytes: int = values["segment.bytes"]
+        self.batch_bytes_max = min(self.max_message_bytes, self.segment_bytes)
         self.segment_jitter_ms: int = values["segment.jitter.ms"]
         self.segment_ms: int = values["segment.ms"]
         self.timestamp_after_max_ms: int = values["message.timestamp.after.max.ms"]
