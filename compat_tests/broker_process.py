@@ -69,14 +69,15 @@ class BrokerProcess:
         """Return when it takes connections; the seconds since the process was started."""
         began = time.monotonic()
         self.spawn()
-        process = self._process
-        assert process is not None
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("ready in "):
-                with socket.create_connection(("127.0.0.1", self.port), timeout=_START_TIMEOUT_S):
-                    return time.monotonic() - began
-        raise AssertionError(f"the broker ended with {process.wait()} instead of starting: {self.stderr}")
+        assert self.await_ready_or_end(), f"the broker ended with {self.wait()} instead of starting: {self.stderr}"
+        with socket.create_connection(("127.0.0.1", self.port), timeout=_START_TIMEOUT_S):
+            return time.monotonic() - began
+
+    def await_ready_or_end(self) -> bool:
+        """After `spawn`: whether it became ready, instead of ending."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return any(line.startswith("ready in ") for line in self._process.stdout)
 
     def spawn(self) -> None:
         """Start the process, and don't wait for anything."""

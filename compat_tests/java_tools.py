@@ -16,6 +16,7 @@ CONSOLE_CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
 CONSUMER_GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 CONFIGS = "kafka.admin.ConfigCommand"
 GET_OFFSETS = "org.apache.kafka.tools.GetOffsetShell"
+API_VERSIONS = "org.apache.kafka.tools.BrokerApiVersionsCommand"
 DUMP_LOG = "org.apache.kafka.tools.DumpLogSegments"
 
 
@@ -37,10 +38,15 @@ def command(tool: str, *arguments: str) -> list[str]:
 
 def run(tool: str, *arguments: str, stdin: bytes = b"", timeout_s: float = 120) -> str:
     """What the tool says on stdout. AssertionError where it ends badly or logs an error."""
+    return run_with_stderr(tool, *arguments, stdin=stdin, timeout_s=timeout_s)[0]
+
+
+def run_with_stderr(tool: str, *arguments: str, stdin: bytes = b"", timeout_s: float = 120) -> tuple[str, str]:
+    """As `run`; with what it says on stderr."""
     done = subprocess.run(command(tool, *arguments), input=stdin, capture_output=True, timeout=timeout_s)
     errors = done.stderr.decode()
     output = done.stdout.decode()
     assert done.returncode == 0, f"{tool} ended with {done.returncode}:\n{output[-2000:]}\n{errors[-4000:]}"
     assert "ERROR" not in errors, errors
     assert "Exception" not in errors, errors
-    return output
+    return output, errors

@@ -7,11 +7,11 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer
 
 from compat_tests import crash
 from compat_tests.broker_process import FLYMQ, BrokerProcess, environment, free_port
@@ -129,18 +129,19 @@ def test_sigterm_under_load(durability: str, is_deaf: bool, tmp_path: Path) -> N
         loads = [crash.Load(broker.bootstrap_servers, index, "none") for index in range(crash.PRODUCERS)]
         for load in loads:
             load.start()
-        reader = threading.Thread(target=crash.read_all, args=(broker.bootstrap_servers,))
+        follower = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "follower", "log_level": 0})
         deaf = never_reads(broker.port) if is_deaf else None
         try:
+            follower.subscribe([crash.TOPIC])
+            assert follower.poll(20) is not None  # from here on it fetches by itself
             crash.await_acks(loads)
-            reader.start()
             code, seconds = broker.stop()
             said = broker.stderr
             broker.start()
         finally:
             for load in loads:
                 load.finish()
-            reader.join()
+            follower.close()
             if deaf is not None:
                 deaf.close()
         assert code == 0
