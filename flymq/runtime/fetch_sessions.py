@@ -93,11 +93,13 @@ class FetchSessions:
         uses_ids = version >= _IDS_FROM_VERSION
         epoch = request.session_epoch
         if epoch in (EPOCH_NONE, EPOCH_FULL):
-            self._sessions.pop(request.session_id, None)
-            targets: dict[Key, FetchTarget] = {}
-            _merge(targets, request, uses_ids)
-            session = self._open(uses_ids, targets) if epoch == EPOCH_FULL else None
-            return FetchPlan(list(targets.values()), session)
+            if request.session_id:
+                self._sessions.pop(request.session_id, None)
+            wanted = _targets(request, uses_ids)
+            if epoch == EPOCH_NONE:
+                return FetchPlan(wanted)
+            targets = {_key(target): target for target in wanted}
+            return FetchPlan(list(targets.values()), self._open(uses_ids, targets))
         session = self._sessions.get(request.session_id)
         if session is None:
             return FetchPlan([], error=ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
@@ -115,7 +117,7 @@ class FetchSessions:
                 for index in topic.partitions:
                     session.targets.pop((name, index), None)
         if request.topics:
-            _merge(session.targets, request, uses_ids)
+            _merge(session.targets, _targets(request, uses_ids))
         return FetchPlan(list(session.targets.values()), session, is_incremental=True)
 
     def _open(self, uses_ids: bool, targets: dict[Key, FetchTarget]) -> FetchSession | None:
@@ -142,20 +144,31 @@ def _key(target: FetchTarget) -> Key:
     return (target.topic if target.topic_id is None else target.topic_id, target.index)
 
 
-def _merge(targets: dict[Key, FetchTarget], request: FetchRequest, uses_ids: bool) -> None:
-    """Add the request's partitions, or take over what it says anew about those that are there."""
-    for topic in request.topics:
-        name = topic.topic_id if uses_ids else topic.topic
-        topic_id = topic.topic_id if uses_ids else None
-        for wanted in topic.partitions:
-            key = (name, wanted.partition)
-            before = targets.get(key)
-            target = targets[key] = FetchTarget(topic.topic, topic_id, wanted.partition)
-            if before is not None:
-                # Not changed in place: a fetch that still waits has asked for what it says.
-                target.partition = before.partition
-                target.sent_high_watermark = before.sent_high_watermark
-                target.sent_log_start = before.sent_log_start
-            target.update(
-                wanted.fetch_offset, wanted.partition_max_bytes, wanted.current_leader_epoch, wanted.last_fetched_epoch
-            )
+def _targets(request: FetchRequest, uses_ids: bool) -> list[FetchTarget]:
+    """What the request names, in its order."""
+    return [
+        FetchTarget(
+            topic.topic,
+            topic.topic_id if uses_ids else None,
+            wanted.partition,
+            wanted.fetch_offset,
+            wanted.partition_max_bytes,
+            wanted.current_leader_epoch,
+            wanted.last_fetched_epoch,
+        )
+        for topic in request.topics
+        for wanted in topic.partitions
+    ]
+
+
+def _merge(targets: dict[Key, FetchTarget], wanted: list[FetchTarget]) -> None:
+    """Add partitions, or take over what the request says anew about those that are there."""
+    for target in wanted:
+        key = _key(target)
+        before = targets.get(key)
+        if before is not None:
+            # Not changed in place: a fetch that still waits has asked for what it says.
+            target.partition = before.partition
+            target.sent_high_watermark = before.sent_high_watermark
+            target.sent_log_start = before.sent_log_start
+        targets[key] = target

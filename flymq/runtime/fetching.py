@@ -36,20 +36,27 @@ class FetchTarget:
         "topic_id",
     )
 
-    def __init__(self, topic: str, topic_id: bytes | None, index: int) -> None:
+    def __init__(
+        self,
+        topic: str,
+        topic_id: bytes | None,
+        index: int,
+        offset: int,
+        max_bytes: int,
+        leader_epoch: int,
+        last_fetched_epoch: int,
+    ) -> None:
         self.topic = topic
         self.topic_id = topic_id
         self.index = index
-        self.partition: Partition | None = None
-        self.error = 0  # of the last survey or read
-        self.sent_high_watermark = -1
-        self.sent_log_start = -1
-
-    def update(self, offset: int, max_bytes: int, leader_epoch: int, last_fetched_epoch: int) -> None:
         self.offset = offset
         self.max_bytes = max_bytes
         self.leader_epoch = leader_epoch  # -1: the client does not say
         self.last_fetched_epoch = last_fetched_epoch  # -1: the client does not say
+        self.partition: Partition | None = None
+        self.error = 0  # of the last survey or read
+        self.sent_high_watermark = -1
+        self.sent_log_start = -1
 
     def check(self, partitions: Partitions) -> int:
         """Find the partition and check the request against it; the error code, or 0.

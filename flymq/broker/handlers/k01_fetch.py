@@ -123,7 +123,7 @@ class _Fetch:
                 chunks.append(chunk)
             if session is not None and not session.keep(target, data) and plan.is_incremental:
                 continue
-            if target.error == ErrorCode.FENCED_LEADER_EPOCH and target.partition is not None:
+            if target.error and target.error == ErrorCode.FENCED_LEADER_EPOCH and target.partition is not None:
                 data.current_leader = LeaderIdAndEpoch(
                     self._services.placement.node_id, target.partition.log.leader_epoch
                 )
@@ -150,15 +150,10 @@ class _Fetch:
             return PartitionData(target.index, target.error, -1, records=_NOTHING)
         log = partition.log
         watermark = log.high_watermark
-        data = PartitionData(
-            target.index,
-            0,
-            watermark,
-            last_stable_offset=watermark,
-            log_start_offset=log.log_start,
-            aborted_transactions=[] if self._read_committed else None,
-            records=chunk.data if isinstance(chunk, Chunk) else _NOTHING,
-        )
+        data = PartitionData(target.index, 0, watermark, watermark, log.log_start)
+        data.records = chunk.data if isinstance(chunk, Chunk) else _NOTHING
+        if not self._read_committed:
+            data.aborted_transactions = None
         if target.last_fetched_epoch >= 0:
             diverging = target.diverging_epoch()
             if diverging is not None:
