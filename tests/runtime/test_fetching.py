@@ -55,8 +55,7 @@ def append(partition: Partition, count: int) -> None:
 
 
 def target(offset: int, *, epoch: int = -1, last_fetched: int = -1, index: int = 0, by_id: bool = True) -> FetchTarget:
-    made = FetchTarget("t", ID if by_id else None, index, offset, 1 << 20, epoch, last_fetched)
-    return made
+    return FetchTarget("t", ID if by_id else None, index, offset, 1 << 20, epoch, last_fetched)
 
 
 @pytest.mark.parametrize(("epoch", "code"), [
