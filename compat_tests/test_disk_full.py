@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from compat_tests import crash
-from compat_tests.broker_process import BrokerProcess
+from compat_tests.broker_process import FLYMQ, BrokerProcess, environment, free_port
 from compat_tests.clients import create_topic
 from compat_tests.disk_full import fill, resize, small_disk
 
@@ -96,3 +97,15 @@ def test_a_stop_and_a_start_while_it_is_full_lose_nothing(
         stop(broker)
         broker.start()
         assert crash.read_all(broker.bootstrap_servers) == found
+
+
+def test_a_read_only_disk_is_refused(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 8) as disk:
+        resize(disk, 0)
+        command = [FLYMQ, "serve", "--data-dir", str(disk / "data"), "--listen", f"127.0.0.1:{free_port()}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, env=environment())
+    assert done.returncode == 1
+    wrong, hint = done.stderr.splitlines()
+    assert wrong.startswith("flymq: ")
+    assert str(disk / "data") in wrong
+    assert hint.startswith("  ")
