@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run dev test check compat clean
+.PHONY: run dev test check compat soak bench clean
 
 run: $(VENV)/.run  ## start a durable broker on localhost:9092, data in ./flymq-data
 	$(BIN)/flymq serve
@@ -21,7 +21,10 @@ check: $(VENV)/.test  ## types, style, layers
 	$(BIN)/lint-imports
 
 compat: $(VENV)/.test  ## run the tests that need a JDK, Maven, kcat or root too
-	$(BIN)/python -m pytest -m compat
+	$(BIN)/python -m pytest -m 'compat and not soak'
+
+soak: $(VENV)/.test  ## a million real lines through every client, a hundred kills: a quarter of an hour
+	$(BIN)/python -m pytest -m soak
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -37,6 +40,9 @@ $(VENV)/.run: pyproject.toml | $(BIN)/python
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/.run
+
+bench: $(VENV)/.test  ## this machine's figures: CPU a GB, latency, start, memory
+	$(BIN)/python benchmarks/speed.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

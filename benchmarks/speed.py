@@ -18,6 +18,7 @@ import statistics
 import struct
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ IN_QUEUE_MAX = 100_000
 def create_topic(broker: BrokerProcess, name: str) -> None:
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     admin.create_topics([NewTopic(name, 1)])[name].result()
+
+
+def delete_topic(broker: BrokerProcess, name: str) -> None:
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    admin.delete_topics([name])[name].result()
 
 
 def produce(
@@ -259,11 +265,12 @@ def touch_memory(folder: Path, gigabytes: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("parts", nargs="*", default=PARTS, choices=PARTS)
-    parser.add_argument("--gb", type=float, default=2.0, help="gigabytes a run")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("parts", nargs="*", default=[], choices=[[], *PARTS])
+    parser.add_argument("--gb", type=float, default=0.5, help="gigabytes a run")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", action="store_true", help="flymq dev instead of files with durability=os")
     options = parser.parse_args()
+    options.parts = options.parts or PARTS
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {CLIENT_CPU})
     folder = Path(tempfile.mkdtemp(prefix="flymq-speed-"))
@@ -296,39 +303,44 @@ def run(options: argparse.Namespace, folder: Path) -> None:
             started, stopped = embedded()
             note("EmbeddedBroker start, ms", started)
             note("EmbeddedBroker stop, ms", stopped)
-    if not {"produce", "consume", "latency", "start", "polls"} & set(options.parts):
-        options.rounds = 0
-    for number in range(options.rounds):
-        data = folder / f"data{number}"
-        args = ["dev"] if options.memory else ["serve", "--data-dir", str(data), "--set", "flymq.durability=os"]
+    serving = {"produce", "consume", "latency", "start", "polls"} & set(options.parts)
+    args = ["dev"] if options.memory else ["serve", "--data-dir", str(folder / "data"), "--set", "flymq.durability=os"]
+    if "start" in serving:
+        for _ in range(options.rounds):
+            with BrokerProcess(args) as broker:
+                note("ready after exec, ms", broker.ready_s * 1000)
+                note("idle RSS, MB", broker.rss_mb())
+    if serving - {"start"}:
         with BrokerProcess(args) as broker:
-            note("ready after exec, ms", broker.ready_s * 1000)
-            note("idle RSS, MB", broker.rss_mb())
-            for label, batch_bytes in (("64 KB", 64 * 1024), ("1 MB", 1_000_000)):
-                topic = f"t{batch_bytes}"
-                if "produce" in options.parts:
-                    cpu, speed = produce(broker, topic, options.gb, batch_bytes)
-                    note(f"produce {label} batches, broker CPU s/GB", cpu)
-                    note(f"produce {label} batches, MB/s", speed)
-                if "consume" in options.parts:
-                    cpu, speed = consume(broker, topic)
-                    note(f"consume {label} batches, broker CPU s/GB", cpu)
-                    note(f"consume {label} batches, MB/s", speed)
-            if "latency" in options.parts:
-                p50, p99 = latency(broker)
-                note("one message over a socket, p50 us", p50)
-                note("one message over a socket, p99 us", p99)
-                p50, p99 = client_latency(broker)
-                note("one message, confluent-kafka, p50 us", p50)
-                note("one message, confluent-kafka, p99 us", p99)
-            if "polls" in options.parts:
-                note("1,000 idle long polls, % of a core", idle_polls(broker) * 100)
+            run_serving(options, broker, note)
             note("RSS at the end, MB", broker.rss_mb())
-        if data.exists():
-            shutil.rmtree(data)
     for name, values in rows.items():
         spread = f"{min(values):.2f} - {max(values):.2f}"
         print(f"{name:48} {statistics.median(values):10.2f}   ({spread})", flush=True)  # noqa: T201
+
+
+def run_serving(options: argparse.Namespace, broker: BrokerProcess, note: Callable[[str, float], None]) -> None:
+    for label, batch_bytes in (("64 KB", 64 * 1024), ("1 MB", 1_000_000)):
+        for number in range(options.rounds if {"produce", "consume"} & set(options.parts) else 0):
+            # Each round's files are deleted, so that the next one's pages are not new to the machine.
+            topic = f"t{batch_bytes}-{number}"
+            cpu, speed = produce(broker, topic, options.gb, batch_bytes)
+            note(f"produce {label} batches, broker CPU s/GB", cpu)
+            note(f"produce {label} batches, MB/s", speed)
+            if "consume" in options.parts:
+                cpu, speed = consume(broker, topic)
+                note(f"consume {label} batches, broker CPU s/GB", cpu)
+                note(f"consume {label} batches, MB/s", speed)
+            delete_topic(broker, topic)
+    if "latency" in options.parts:
+        p50, p99 = latency(broker)
+        note("one message over a socket, p50 us", p50)
+        note("one message over a socket, p99 us", p99)
+        p50, p99 = client_latency(broker)
+        note("one message, confluent-kafka, p50 us", p50)
+        note("one message, confluent-kafka, p99 us", p99)
+    if "polls" in options.parts:
+        note("1,000 idle long polls, % of a core", idle_polls(broker) * 100)
 
 
 if __name__ == "__main__":

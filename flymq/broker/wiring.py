@@ -64,4 +64,5 @@ def make_server(services: Services) -> Server:
         request_bytes_max=config.int("socket.request.max.bytes"),
         slots_max=config.int("flymq.connection.inflight.max"),
         idle_ms_max=config.int("connections.max.idle.ms"),
+        send_buffer_bytes=config.int("socket.send.buffer.bytes"),
     )

@@ -132,6 +132,7 @@ class Peer:
             tick_ms=0,
             request_bytes_max=100 << 20,
             slots_max=4,
+            send_buffer_bytes=-1,
             partitions=SimpleNamespace(is_backlogged=False),
         )
         self.connection = Connection(self.server)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ import mmap
 import os
 from collections import deque
 from functools import partial
+from socket import SO_SNDBUF, SOL_SOCKET
 from struct import Struct
 from typing import TYPE_CHECKING, Any, cast
 
@@ -82,6 +83,8 @@ class Connection(asyncio.BufferedProtocol):
         transport.set_write_buffer_limits(high=0)  # told as soon as anything is left unsent
         socket = transport.get_extra_info("socket")
         self._fd = socket.fileno()
+        if self._server.send_buffer_bytes >= 0:
+            socket.setsockopt(SOL_SOCKET, SO_SNDBUF, self._server.send_buffer_bytes)
         peer = transport.get_extra_info("peername")
         self._client_host = peer[0] if peer else ""
         self._local_address = transport.get_extra_info("sockname")[:2]

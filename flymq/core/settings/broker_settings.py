@@ -39,10 +39,11 @@ OWN_DEFAULTS: dict[str, str | None] = {
     "log.dir": None,
     "node.id": "1",
     "offsets.topic.replication.factor": "1",
+    "socket.send.buffer.bytes": "2097152",
 }
 """Where FlyMQ differs from Kafka: rebalances are cheap here, a laptop's broker is not for the whole
-network, data is not put where it is lost at a reboot, one node needs no number of its own, and it can't
-keep three replicas."""
+network, data is not put where it is lost at a reboot, one node needs no number of its own, it can't
+keep three replicas, and an answer to a fetch should leave in one system call."""
 
 _NET = (
     Setting("advertised.listeners", LIST, None,
@@ -68,6 +69,8 @@ _NET = (
     Setting("node.id", INT, None, "Number of this broker in every answer.", at_least(0)),
     Setting("process.roles", LIST, None, "Kafka's roles. FlyMQ always is the broker and needs no controller.",
             only("broker", "controller")),
+    Setting("socket.send.buffer.bytes", INT, "102400",
+            "Bytes of answers that the system takes for a connection at a time; -1: as the system does."),
     Setting("socket.request.max.bytes", INT, "104857600", "Largest request; its sender is disconnected.",
             at_least(1)),
 )  # fmt: skip
