@@ -15,6 +15,8 @@ from flymq.runtime.waiting import Ended
 from flymq.storage.api import Chunk, StorageError
 from flymq_protocol.errors import ErrorCode
 
+_LONG_WAIT_MS = 100
+
 
 class FetchTarget:
     """What one fetch, or one fetch session, wants of one partition.
@@ -170,7 +172,9 @@ class ParkedFetch(Waiter):
         self._parked_on = [target.partition for target in targets if target.partition is not None]
         for partition in self._parked_on:
             partition.waiters[self] = None
-        self._timer: Timer = env.call_in(wait_ms_max, self.token.complete, Ended.DEADLINE)
+        # Long polls by the thousand would else wake the loop for every one.
+        call = env.call_about if wait_ms_max >= _LONG_WAIT_MS else env.call_in
+        self._timer: Timer = call(wait_ms_max, self.token.complete, Ended.DEADLINE)
         # Also when the connection is lost, or the broker stops.
         self.token.then(self._leave)
 

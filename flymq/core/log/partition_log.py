@@ -11,8 +11,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from crc32c import crc32c
-
 from flymq.core.log.batch_rules import CODEC_MAX, RECORD_BYTES_MIN, why_refused
 from flymq.core.log.plan import AppendError, AppendPlan, Duplicate
 from flymq.core.log.producers import Producers, last_sequence
@@ -23,6 +21,7 @@ from flymq_protocol.records.batch import (
     HEADER_SIZE,
     PREFIX_SIZE,
 )
+from flymq_protocol.records.crc import crc32c
 
 if TYPE_CHECKING:
     from flymq.core.settings import TopicConfig

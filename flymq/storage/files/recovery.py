@@ -17,8 +17,6 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from crc32c import crc32c
-
 from flymq.env.files import Files
 from flymq.storage.api import Corrupt
 from flymq.storage.files.segment import FileSegment, read_file
@@ -33,6 +31,7 @@ from flymq.storage.headers import (
     PLACE,
 )
 from flymq.storage.memory import add_epoch
+from flymq_protocol.records.crc import crc32c
 
 _SCAN_BYTES = 4 << 20
 _STREAM_BYTES = 1 << 20

@@ -25,10 +25,9 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
-from crc32c import crc32c
-
 from ..errors import ProtocolError
 from ..types import Buffer
+from .crc import crc32c
 
 LENGTH_OFFSET: Final = 8
 LEADER_EPOCH_OFFSET: Final = 12
