@@ -21,6 +21,7 @@ from flymq.storage.api import Engine, EngineError, StorageError
 
 _log = logging.getLogger("flymq")
 
+_GC_THRESHOLDS = (50_000, 20, 20)
 STOP_GRACE_S = 5.0  # SIGTERM to exit: at most 8 s, with the flush
 
 
@@ -141,6 +142,9 @@ async def _serve(config: BrokerConfig, data_dir: str | None, started_at: float) 
     # What is loaded stays: a collection that walks all of it would stop the loop for nothing.
     gc.collect()
     gc.freeze()
+    # What waits (thousands of parked requests) is young and lives on: looking through it every 700
+    # allocations finds nothing and takes a twentieth of the broker's time.
+    gc.set_threshold(*_GC_THRESHOLDS)
     where = ", ".join(f"kafka://{host_port(host or '0.0.0.0', port)}" for host, port in broker.addresses)
     click.echo(f"ready in {(time.time() - started_at) * 1000:.0f} ms · {where}")
     await stopping.wait()
