@@ -250,7 +250,7 @@ def test_case_c2_damage_below_the_recovery_point_is_not_cut(folder: Folder) -> N
     damage(folder.segment(50), SIZE * 2 + 80)
     size = folder.segment(50).stat().st_size
     engine = folder.start()
-    with pytest.raises(Corrupt, match=r"orders-0 is offline: .*50\.log, byte 400 \(offset 52\): .*flymq doctor"):
+    with pytest.raises(Corrupt, match=r"orders-0 is offline: .*50\.log, byte 400 \(offset 52\): .*restore"):
         folder.run.open(engine)
     assert folder.segment(50).stat().st_size == size
     # The others go on.

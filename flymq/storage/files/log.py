@@ -405,7 +405,7 @@ class FileLog(Log):
         def done(value: Any) -> None:
             self.unpin()
             if isinstance(value, Cold):
-                value = Corrupt(f"{self.folder}: a segment is shorter than its index says; see `flymq doctor`")
+                value = Corrupt(f"{self.folder}: a segment is shorter than its index says; restore it from a copy")
             elif isinstance(value, BaseException) and not isinstance(value, StorageError):
                 value = Unavailable(f"{self.folder}: {value!r}")
             result.complete(value)

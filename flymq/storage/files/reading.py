@@ -55,7 +55,7 @@ class Headers:
         self.base, length, delta = PLACE.unpack_from(self._view, position - self._at)
         self.size = length + LENGTH_END
         if self.size < HEADER_BYTES:
-            raise Corrupt(f"{self._path}, byte {position}: no record batch; see `flymq doctor`")
+            raise Corrupt(f"{self._path}, byte {position}: no record batch; restore it from a copy")
         self.last = self.base + delta
         return True
 

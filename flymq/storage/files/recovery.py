@@ -106,7 +106,7 @@ def _check_end(found: Found, name: str, folder: str) -> None:
     if found.end < found.recovery_point:
         raise Corrupt(
             f"{name} is offline: {folder} ends at offset {found.end}, but offsets up to {found.recovery_point}"
-            " were on the disk; see `flymq doctor`"
+            " were on the disk; restore it from a copy"
         )
 
 
@@ -139,7 +139,7 @@ def _summarize(files: Files, name: str, segment: FileSegment, index_interval: in
 def _corrupt(name: str, segment: FileSegment, bad: _Bad) -> Corrupt:
     return Corrupt(
         f"{name} is offline: {segment.log_path}, byte {bad.position} (offset {bad.offset}): {bad};"
-        " it was whole once; see `flymq doctor`"
+        " it was whole once; restore it from a copy"
     )
 
 
@@ -304,7 +304,7 @@ def stream(files: Files, parts: list[tuple[str, int]], offset: int) -> Iterator[
                     base, length, delta = PLACE.unpack_from(data, at)
                     total = length + LENGTH_END
                     if total < HEADER_BYTES or position + at + total > size:
-                        raise Corrupt(f"{path}, byte {position + at}: no record batch; see `flymq doctor`")
+                        raise Corrupt(f"{path}, byte {position + at}: no record batch; restore it from a copy")
                     if at + total > len(data):
                         count = max(count, total)
                         break
@@ -312,7 +312,7 @@ def stream(files: Files, parts: list[tuple[str, int]], offset: int) -> Iterator[
                         yield data[at : at + total]
                     at += total
                 if not at and len(data) >= min(count, size - position):
-                    raise Corrupt(f"{path}, byte {position}: no record batch; see `flymq doctor`")
+                    raise Corrupt(f"{path}, byte {position}: no record batch; restore it from a copy")
                 position += at
         finally:
             files.close(fd)
