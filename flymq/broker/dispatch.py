@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from struct import Struct
 from typing import Any
 
@@ -21,6 +22,9 @@ _log = logging.getLogger("flymq.dispatch")
 
 _RESPONSE_HEAD = Struct(">ii")  # frame size, correlation id
 _RESPONSE_HEAD_FLEXIBLE = Struct(">iib")  # and an empty tag section
+
+_REPEATED_KEYS = (1, 12)  # Fetch, Heartbeat
+_REMEMBERED_BYTES_MAX = 512
 
 FIXED_HEAD_BYTES = 10  # api key, api version, correlation id, length of the client id
 
@@ -99,10 +103,27 @@ class Route:
         self.has_tags = ctx.api_version >= API[call.key].flexible_from
         self.body_at = 4 + FIXED_HEAD_BYTES + len(raw_id) + self.has_tags
         # Of the call, within reach of the loop that runs for every request:
-        self.decode = call.decode
+        self.decode = _remembering(call.decode) if call.key in _REPEATED_KEYS else call.decode
         self.handle = call.handle
         self.response_class = call.response_class
         self.encode = call.encode
+
+
+def _remembering(decode: Callable[[memoryview], Any]) -> Callable[[memoryview], Any]:
+    """A long poll that found nothing comes again byte for byte, as does every heartbeat: the last body is
+    decoded once. Their handlers must leave the request as it is."""
+    last_body, last = b"", None
+
+    def decode_or_recall(body: memoryview) -> Any:
+        nonlocal last_body, last
+        if body == last_body:
+            return last
+        request = decode(body)
+        if len(body) <= _REMEMBERED_BYTES_MAX:
+            last_body, last = bytes(body), request
+        return request
+
+    return decode_or_recall
 
 
 class Request:

@@ -49,12 +49,12 @@ class Env:
     # -- timers -----------------------------------------------------------------------------------
 
     def call_in(self, delay_ms: int, callback: Callable[..., object], *args: Any) -> Timer:
-        """Call `callback(*args)` once, `delay_ms` from now."""
-        return self._timers.at(time.monotonic_ns() // 1_000_000 + delay_ms, callback, *args)
+        """Call `callback(*args)` once, `delay_ms` from now: never earlier, so a part of a millisecond later."""
+        return self._timers.at(-(-time.monotonic_ns() // 1_000_000) + delay_ms, callback, *args)
 
     def call_about(self, delay_ms: int, callback: Callable[..., object], *args: Any) -> Timer:
         """As `call_in`, but up to 8 ms late, so that what is due at about the same time is done in one turn."""
-        deadline_ms = time.monotonic_ns() // 1_000_000 + delay_ms
+        deadline_ms = -(-time.monotonic_ns() // 1_000_000) + delay_ms
         return self._timers.at(deadline_ms + -deadline_ms % _SLACK_MS, callback, *args)
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> None:

@@ -38,7 +38,19 @@ class Partition:
     must look the topic up again.
     """
 
-    __slots__ = ("_acks", "_env", "_wake", "index", "is_closed", "log", "offline", "ref", "store", "waiters")
+    __slots__ = (
+        "_acks",
+        "_env",
+        "_wake",
+        "index",
+        "is_closed",
+        "log",
+        "nothing_new",
+        "offline",
+        "ref",
+        "store",
+        "waiters",
+    )
 
     def __init__(self, ref: PartitionRef, env: Env, wake: Callable[[Partition], None]) -> None:
         self.ref = ref
@@ -48,6 +60,8 @@ class Partition:
         self.offline: StorageError | None = None  # it has failed for good, until restart
         self.is_closed = False
         self.waiters: dict[Waiter, None] = {}  # parked fetches, in order of arrival
+        # For Fetch: by (version, read_committed), (high watermark, log start, the answer that says only this)
+        self.nothing_new: dict[tuple[int, bool], tuple[int, int, bytes]] = {}
         self._env = env
         self._wake = wake
         self._acks: deque[tuple[int, Token]] = deque()  # (last offset, who waits for it), ascending

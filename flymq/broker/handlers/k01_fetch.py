@@ -74,16 +74,34 @@ class _Fetch:
         self._bytes_max = min(request.max_bytes, services.config.int("fetch.max.bytes"))
         self._read_committed = request.isolation_level == _READ_COMMITTED
 
-    def woken(self, result: object) -> FetchResponse | OnLoan | Pending:
+    def woken(self, result: object) -> FetchResponse | bytes | OnLoan | Pending:
         """The wait is over: there is data, or the deadline has come."""
         if result is Ended.DISCONNECT:
             return FetchResponse()
         targets = self._plan.targets
         if result is Ended.DEADLINE and self._bytes_min <= 1:
             # Any byte, and any change of state, would have woken it: the survey still holds.
+            if len(targets) == 1 and self._plan.session is None:
+                return self._nothing_new(targets[0])
             return self._respond([None] * len(targets))
         survey(targets, self._services.partitions, 0)
         return self.answer()
+
+    def _nothing_new(self, target: FetchTarget) -> bytes | FetchResponse | OnLoan:
+        """The empty answer about one partition, encoded: thousands may get the same one, again and again."""
+        partition = target.partition
+        if partition is None or target.error:
+            return self._respond([None])
+        log = partition.log
+        key = (self._ctx.api_version, self._read_committed)
+        known = partition.nothing_new.get(key)
+        if known is not None and known[0] == log.high_watermark and known[1] == log.log_start:
+            return known[2]
+        response = self._respond([None])
+        assert isinstance(response, FetchResponse)
+        body = response.encode(self._ctx.api_version)
+        partition.nothing_new[key] = (log.high_watermark, log.log_start, body)
+        return body
 
     def answer(self) -> FetchResponse | OnLoan | Pending:
         found, cold = read(self._plan.targets, self._bytes_max)
