@@ -17,6 +17,8 @@ from flymq.runtime.producer_ids import ProducerIds
 from flymq.runtime.topics import Topics
 from flymq.storage.api import Engine
 
+_OTHER_FILES = 64  # listeners, SQLite's, the interpreter's
+
 
 def open_engine(env: Env, config: BrokerConfig, data_dir: str | None) -> Engine:
     """Files in `data_dir`, or memory where it is None. Raises `EngineError`."""
@@ -33,9 +35,14 @@ def open_engine(env: Env, config: BrokerConfig, data_dir: str | None) -> Engine:
         durability="fsync" if config.str("flymq.durability") == "fsync" else "os",
         unflushed_bytes_max=config.int("flymq.unflushed.bytes.max"),
         disk_free_min=config.int("flymq.disk.free.min"),
-        open_files_max=config.int("flymq.open.files.max"),
+        open_files_max=_open_files_max(env, config),
         index_interval_bytes=config.int("log.index.interval.bytes"),
     )
+
+
+def _open_files_max(env: Env, config: BrokerConfig) -> int:
+    """Log files kept open: what is asked for, but half of what the process may open is for connections."""
+    return min(config.int("flymq.open.files.max"), env.files.open_files_limit() // 2)
 
 
 def wire(env: Env, config: BrokerConfig, engine: Engine, on_fatal: Callable[[BaseException], None]) -> Services:
@@ -64,5 +71,9 @@ def make_server(services: Services) -> Server:
         request_bytes_max=config.int("socket.request.max.bytes"),
         slots_max=config.int("flymq.connection.inflight.max"),
         idle_ms_max=config.int("connections.max.idle.ms"),
+        connections_max=min(
+            config.int("max.connections"),
+            services.env.files.open_files_limit() - _open_files_max(services.env, config) - _OTHER_FILES,
+        ),
         send_buffer_bytes=config.int("socket.send.buffer.bytes"),
     )

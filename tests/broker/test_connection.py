@@ -133,6 +133,7 @@ class Peer:
             request_bytes_max=100 << 20,
             slots_max=4,
             send_buffer_bytes=-1,
+            connections_max=1000,
             partitions=SimpleNamespace(is_backlogged=False),
         )
         self.connection = Connection(self.server)  # type: ignore[arg-type]
@@ -507,3 +508,39 @@ def test_an_idle_connection_gives_a_large_buffer_back(peer: Peer) -> None:
     assert peer.connection._own is None
     peer.ask("c")
     assert peer.transport.sent() == b"a;b;c;"
+
+
+# -- surroundings that differ -------------------------------------------------------------------------
+
+
+def test_a_connection_too_many_is_closed_and_the_others_live(peer: Peer) -> None:
+    peer.server.connections_max = 1
+    other = Connection(peer.server)  # type: ignore[arg-type]
+    transport = Transport(other)
+    other.connection_made(transport)  # type: ignore[arg-type]
+    assert transport.closing
+    assert peer.server.connections == {peer.connection}
+    peer.ask("a")
+    assert peer.transport.sent() != b""
+    transport.near.close()
+    transport.far.close()
+
+
+def test_answers_go_out_where_the_system_has_no_gathering_write(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flymq.broker.net.connection._writev", None)
+    peer.ask("a")
+    assert b"".join(peer.transport.buffer) != b""
+
+
+def test_a_transport_that_sends_at_once_gets_nothing_twice(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncio's own, from Python 3.12 on, may call `resume_writing` out of `writelines`."""
+    written: list[bytes] = []
+
+    def send_at_once(parts: list[Any]) -> None:
+        written.extend(map(bytes, parts))
+        peer.connection.resume_writing()
+
+    monkeypatch.setattr("flymq.broker.net.connection._writev", None)
+    monkeypatch.setattr(peer.transport, "writelines", send_at_once)
+    peer.ask("ab")
+    assert len(written) == 2

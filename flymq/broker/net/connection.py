@@ -41,6 +41,8 @@ _PARTIALS_HOT = 4
 _IOV_MAX = 1024
 _ROUTES_MAX = 256  # APIs times versions that one connection uses: a few in practice
 
+_writev = getattr(os, "writev", None)  # not on Windows
+
 _SIZED_HEAD_BYTES = 4 + FIXED_HEAD_BYTES
 _unpack_head = Struct(">iIih").unpack_from  # frame size, api key and version, correlation id, client id length
 
@@ -80,6 +82,10 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self._transport = transport
+        if len(self._server.connections) >= self._server.connections_max:
+            _log.info("a connection too many, closing it: max.connections, or the files this process may open")
+            self.abort()
+            return
         transport.set_write_buffer_limits(high=0)  # told as soon as anything is left unsent
         socket = transport.get_extra_info("socket")
         self._fd = socket.fileno()
@@ -323,19 +329,21 @@ class Connection(asyncio.BufferedProtocol):
         out = self._out
         if not out or self._is_lost:
             return
-        self._write(out, self._out_bytes)
+        # Copied first: a transport that sends at once may call `resume_writing`, and that answers more.
+        parts, size = out[:], self._out_bytes
         out.clear()
         self._out_bytes = 0
+        self._write(parts, size)
 
     def _write(self, out: list[Any], size: int) -> None:
         transport = self._transport
-        if transport.get_write_buffer_size() or len(out) > _IOV_MAX:
+        if _writev is None or transport.get_write_buffer_size() or len(out) > _IOV_MAX:
             transport.writelines(out)
             if not transport.get_write_buffer_size():
                 self._give_back()
             return
         try:
-            written = os.writev(self._fd, out)
+            written = _writev(self._fd, out)
         except BlockingIOError:
             written = 0
         except OSError:
@@ -386,7 +394,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Write what is answered, then close."""
-        self._flush()
+        try:
+            self._flush()
+        except Exception:
+            _log.exception("writing to %s", self._client_host)
+            self.abort()
+            return
         self._is_closing = True
         self._transport.close()
 

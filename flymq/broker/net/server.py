@@ -35,11 +35,13 @@ class Server:
         slots_max: int,
         idle_ms_max: int,
         send_buffer_bytes: int = -1,
+        connections_max: int = 2**31 - 1,
     ) -> None:
         self.dispatcher = dispatcher
         self.partitions = partitions
         self.request_bytes_max = request_bytes_max
         self.slots_max = slots_max
+        self.connections_max = connections_max
         self.send_buffer_bytes = send_buffer_bytes
         self.scratch = memoryview(bytearray(_SCRATCH_BYTES))
         self.connections: set[Connection] = set()

@@ -26,7 +26,7 @@ _FLUSH_AT = 4
 class FlushJob:
     """What one log needs synced, captured on the loop, carried out by `run` on a thread."""
 
-    __slots__ = ("active", "active_size", "end", "error", "folders", "log", "rolled", "sizes")
+    __slots__ = ("active", "active_size", "end", "error", "folders", "indexed", "log", "rolled", "sizes")
 
     def __init__(
         self, log: FileLog, rolled: list[FileSegment], folders: list[str], active: FileSegment, end: int
@@ -38,18 +38,21 @@ class FlushJob:
         self.active_size = active.size
         self.sizes = [*((segment, segment.size) for segment in rolled), (active, active.size)]
         self.end = end
-        self.error: OSError | None = None
+        self.indexed: list[FileSegment] = []  # those of `rolled` whose index files could be written
+        self.error: BaseException | None = None
 
     def run(self, files: Files) -> None:
+        """Raises nothing: whoever waits for this job would wait for ever."""
         try:
             for segment in self.rolled:
                 _sync(files, segment)
-                segment.write_index(files, sync=True)
+                if segment.try_write_index(files):
+                    self.indexed.append(segment)
             if self.active_size > self.active.synced:
                 _sync(files, self.active)
             for folder in self.folders:
                 files.fsync_folder(folder)
-        except OSError as error:
+        except BaseException as error:
             self.error = error
 
 
@@ -182,6 +185,7 @@ class Flusher:
         for _ in range(min(_THREADS, count)):
             self._env.offload(self._work, jobs)
         if not count:
+            self._relieve()
             self._after_round()
 
     def _work(self, jobs: deque[FlushJob]) -> None:
@@ -197,14 +201,23 @@ class Flusher:
     def _job_done(self, job: FlushJob) -> None:
         job.log.end_flush(job)
         self._in_flight -= 1
-        if self.is_backlogged and self.written - self.flushed <= self._unflushed_max // 2:
-            self.is_backlogged = False
-            self._on_relief()
+        self._relieve()
         if not self._in_flight:
             self._after_round()
 
+    def forget(self, count: int) -> None:
+        """So many bytes need no flush any more: their topic is gone, or their partition offline."""
+        self.flushed += count
+        self._env.call_soon(self._relieve)
+
+    def _relieve(self) -> None:
+        if self.is_backlogged and self.written - self.flushed <= self._unflushed_max // 2:
+            self.is_backlogged = False
+            self._on_relief()
+
     def _after_round(self) -> None:
-        if self._dirty and (self.is_fsync or self._rounds_done):
+        # While producers are stopped nobody else asks for the next round.
+        if self._dirty and (self.is_fsync or self._rounds_done or self.is_backlogged):
             self._schedule()
         elif not self._dirty and self._rounds_done:
             waiting, self._rounds_done = self._rounds_done, []

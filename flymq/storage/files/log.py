@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from flymq.storage.files.recovery import Found
     from flymq.storage.files.store import FilesLogStore
 
+# Shortages that end: the next attempt may do, and nothing was written.
+_PASSES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN}
 _DISK_IS_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _SNAPSHOTS_KEPT = 2
 
@@ -154,7 +156,9 @@ class FileLog(Log):
         segment = self._active
         try:
             self._store.leave_clean_state()
-            self.is_changed = True
+            if not self.is_changed:
+                self.is_changed = True
+                segment.drop_index(self._files)  # of the clean stop; after a crash they would seem right
             if not segment.size and segment.fd < 0 and not self.rolled:
                 self._make_folders()
             if plan.roll and segment.size:
@@ -209,6 +213,8 @@ class FileLog(Log):
     def _refusal(self, error: OSError) -> StorageError:
         if error.errno in _DISK_IS_FULL:
             return DiskFull(f"{self.folder}: no room on the disk")
+        if error.errno in _PASSES:
+            return Unavailable(f"{self.folder}: {error}")
         return self.go_offline(str(error))
 
     def go_offline(self, reason: str) -> StorageError:
@@ -233,7 +239,7 @@ class FileLog(Log):
         self.when_idle(self.close_files)
 
     def _forget_unsynced(self, segment: FileSegment) -> None:
-        self._flusher.flushed += segment.size - segment.synced
+        self._flusher.forget(segment.size - segment.synced)
         segment.synced = segment.size
 
     # -- flush ------------------------------------------------------------------------------------
@@ -261,8 +267,10 @@ class FileLog(Log):
             job.active.positions[job.end] = job.active_size  # where reads up to the high watermark stop
             self.flushed_end = job.end
             for segment in job.rolled:
-                segment.is_finished = True
-            if job.rolled:
+                segment.is_finished = segment in job.indexed
+                if not segment.is_finished:  # no room for its index files: at the next flush, perhaps
+                    self.to_finish.append(segment)
+            if job.indexed:
                 self._store.save_row(self)
             else:
                 self._store.note_flushed(self)
@@ -273,7 +281,7 @@ class FileLog(Log):
     def finish(self) -> None:
         """At a clean stop, everything flushed (any thread): write the active segment's indexes."""
         if self._active.index_offsets is not None and self._active.size:
-            self._active.write_index(self._files, sync=True)
+            self._active.try_write_index(self._files)
 
     def row(self, *, clean: bool) -> dict[str, Any]:
         """The partition's row. `clean`: (end, newest segment's base, its size) where all is flushed."""

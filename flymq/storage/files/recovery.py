@@ -130,7 +130,9 @@ def _summarize(files: Files, name: str, segment: FileSegment, index_interval: in
         except _Bad as bad:
             raise _corrupt(name, segment, bad) from bad
         assert segment.size == size
-        segment.write_index(files, sync=True)
+        if not segment.try_write_index(files):
+            segment.end = end
+            return  # it stays in memory
     segment.end = end
     if segment is not found.segments[-1]:
         segment.forget_index()
@@ -163,8 +165,24 @@ def _scan_all(files: Files, name: str, found: Found, index_interval: int) -> Non
             found.messages.append(f"{name}: cut {lost} bytes at offset {bad.offset}, kept in {segment.path}.cut: {bad}")
             del segments[at + 1 :]
             return
-        if not is_last:
-            segment.write_index(files, sync=True)
+        # What the scan found is told as durable from here on, and a killed broker may have left it to the
+        # page cache.
+        _sync_log(files, segment)
+        if is_last:
+            segment.drop_index(files)  # of an earlier clean stop, when it was shorter
+        else:
+            segment.try_write_index(files)
+    folder = os.path.dirname(segments[-1].path)
+    for path in (folder, os.path.dirname(folder), os.path.dirname(os.path.dirname(folder))):
+        files.fsync_folder(path)
+
+
+def _sync_log(files: Files, segment: FileSegment) -> None:
+    fd = files.open(segment.log_path, os.O_RDWR, 0)
+    try:
+        files.fdatasync(fd)
+    finally:
+        files.close(fd)
 
 
 def _cut_tail(files: Files, segment: FileSegment, position: int, later: list[FileSegment]) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_right
+from contextlib import suppress
 from struct import Struct
 
 from flymq.env import Token
@@ -127,6 +128,22 @@ class FileSegment:
         files.write_all(self.path + ".index", rows.tobytes(), sync=sync)
         times = b"".join(map(_TIME_ROW.pack, self.timestamps, self.time_offsets))
         files.write_all(self.path + ".timeindex", times, sync=sync)
+
+    def try_write_index(self, files: Files) -> bool:
+        """`write_index`; False where that fails, as on a full disk. Then there are no index files, rather than
+        a part of them: they can be made from the log at any time."""
+        try:
+            self.write_index(files, sync=True)
+        except OSError:
+            self.drop_index(files)
+            return False
+        return True
+
+    def drop_index(self, files: Files) -> None:
+        """Delete the index files, before the segment grows beyond what they say. Raises nothing."""
+        for suffix in (".index", ".timeindex"):
+            with suppress(OSError):
+                files.unlink(self.path + suffix)
 
     def load_index(self, files: Files) -> bool:
         """Read the index files; False where they are missing or can't be of this segment's bytes."""
