@@ -5,10 +5,15 @@ Source: KIP-227; FetchSession, FetchManager in Apache Kafka 4.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from flymq.env import Env
 from flymq.runtime.fetching import FetchTarget
-from flymq_protocol.api.k01_fetch import FetchRequest, PartitionData
 from flymq_protocol.errors import ErrorCode
+
+if TYPE_CHECKING:
+    # A broker that has not been asked for a fetch yet has not loaded what one looks like.
+    from flymq_protocol.api.k01_fetch import FetchRequest, PartitionData
 
 EPOCH_NONE = -1  # no session, or: close it
 EPOCH_FULL = 0  # a full fetch, that may open one

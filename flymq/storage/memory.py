@@ -6,7 +6,6 @@ care for who still holds it. A batch never straddles two chunks, hence a read en
 
 from __future__ import annotations
 
-import base64
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +26,7 @@ from flymq.storage.api import (
     StorageError,
     Unavailable,
 )
+from flymq.storage.cluster_id import make_cluster_id
 from flymq.storage.headers import BASE_OFFSET, MAX_TIMESTAMP, MAX_TIMESTAMP_AT
 
 _CHUNK_BYTES_MIN = 4096
@@ -323,11 +323,3 @@ class MemoryEngine(Engine):
 
     def close(self) -> Token:
         return completed(None)
-
-
-def make_cluster_id(env: Env) -> str:
-    """22 characters of URL-safe base64; never a leading dash, as in Kafka: tools take it for an option."""
-    while True:
-        made = base64.urlsafe_b64encode(env.random_bytes(16)).decode().rstrip("=")
-        if not made.startswith("-"):
-            return made

@@ -10,10 +10,10 @@ from typing import Literal
 from flymq.env import Env, Token
 from flymq.env.files import Files
 from flymq.storage.api import Engine, EngineError
+from flymq.storage.cluster_id import make_cluster_id
 from flymq.storage.files.segment import read_file
 from flymq.storage.files.shards import ENGINE_SHARD, SqliteShards
 from flymq.storage.files.store import FilesLogStore
-from flymq.storage.memory import make_cluster_id
 
 _log = logging.getLogger("flymq.storage")
 
