@@ -21,7 +21,7 @@ LONGER: dict[str, str] = {}
 GENERATED = "protocol/flymq_protocol/_gen/"
 PACKAGES = ("flymq/", "protocol/", "cli/")
 # Say it with `click.echo` or a logger. A machine's own paths are of no use to anybody else.
-_MACHINE_PATH = re.compile(r"""["' (](?:/home/|/root/|/Users/|/work/|C:\\)""")
+_MACHINE_PATH = re.compile(r"""["' (](?:/home/|/Users/|C:\\)""")
 
 
 def python_files() -> list[str]:
