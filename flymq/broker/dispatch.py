@@ -116,7 +116,7 @@ def _remembering(decode: Callable[[memoryview], Any]) -> Callable[[memoryview], 
 
     def decode_or_recall(body: memoryview) -> Any:
         nonlocal last_body, last
-        if body == last_body:
+        if last is not None and body == last_body:
             return last
         request = decode(body)
         if len(body) <= _REMEMBERED_BYTES_MAX:
