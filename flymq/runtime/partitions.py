@@ -288,11 +288,6 @@ class Partitions:
             partition.close(Ended.DELETED)
         self._logs.drop(topic.id)
 
-    def configure(self, topic: Topic, config: TopicConfig) -> None:
-        """New settings of a topic, acting at once."""
-        for partition in self._by_id.get(topic.id, ()):
-            partition.log.config = config
-
     # -- waking -----------------------------------------------------------------------------------
 
     def _wake_soon(self, partition: Partition) -> None:

@@ -17,7 +17,7 @@ from flymq.core.group.events import (
     TopicDeleted,
 )
 from flymq.core.group.group import CONSUMER, ClassicGroup, State, TopicOffsets
-from flymq.core.group.rows import OFFSET, escape, group_key, offset_value
+from flymq.core.group.rows import group_key, offset_key, offset_value
 from flymq_protocol.errors import ErrorCode
 
 _NONE = ErrorCode.NONE
@@ -55,7 +55,6 @@ class Offsets:
         """Remember and write what may be; None where all of it may."""
         limit = self._config.offset_metadata_max_bytes
         expire_ms = now_ms + event.retention_ms if event.retention_ms >= 0 else -1
-        prefix = OFFSET + escape(group.group_id)
         puts = []
         too_large = []
         for number, (topic_id, topic, partition, offset, leader_epoch, metadata) in enumerate(event.entries):
@@ -64,7 +63,7 @@ class Offsets:
                 continue
             row = CommittedOffset(offset, leader_epoch, metadata, now_ms, expire_ms)
             put(group, topic_id, topic, partition, row)
-            puts.append((f"{prefix}/{topic_id.hex()}/{partition}", offset_value(topic, row)))
+            puts.append((offset_key(group.group_id, topic_id, partition), offset_value(topic, row)))
         if puts:
             self._groups[group.group_id] = group
             out.append(Write(puts))
@@ -127,7 +126,7 @@ class Offsets:
                 due_ms = row.expire_timestamp_ms if row.expire_timestamp_ms >= 0 else since_ms + retention_ms
                 if now_ms >= due_ms:
                     del found.partitions[partition]
-                    yield f"{OFFSET}{escape(group.group_id)}/{topic_id.hex()}/{partition}"
+                    yield offset_key(group.group_id, topic_id, partition)
             if not found.partitions:
                 del group.offsets[topic_id]
 
@@ -155,5 +154,5 @@ def put(group: ClassicGroup, topic_id: bytes, topic: str, partition: int, row: C
 
 def drop_topic(group: ClassicGroup, topic_id: bytes) -> list[str]:
     """Forget a topic's offsets: the keys of their rows."""
-    prefix = f"{OFFSET}{escape(group.group_id)}/{topic_id.hex()}"
-    return [f"{prefix}/{partition}" for partition in group.offsets.pop(topic_id).partitions]
+    found = group.offsets.pop(topic_id)
+    return [offset_key(group.group_id, topic_id, partition) for partition in found.partitions]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -45,26 +44,15 @@ class FlushJob:
         """Raises nothing: whoever waits for this job would wait for ever."""
         try:
             for segment in self.rolled:
-                _sync(files, segment)
+                segment.sync(files)
                 if segment.try_write_index(files):
                     self.indexed.append(segment)
             if self.active_size > self.active.synced:
-                _sync(files, self.active)
+                self.active.sync(files)
             for folder in self.folders:
                 files.fsync_folder(folder)
         except BaseException as error:
             self.error = error
-
-
-def _sync(files: Files, segment: FileSegment) -> None:
-    if segment.fd >= 0:
-        files.fdatasync(segment.fd)
-        return
-    fd = files.open(segment.log_path, os.O_RDWR, 0)
-    try:
-        files.fdatasync(fd)
-    finally:
-        files.close(fd)
 
 
 class Flusher:

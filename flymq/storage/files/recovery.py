@@ -167,7 +167,7 @@ def _scan_all(files: Files, name: str, found: Found, index_interval: int) -> Non
             return
         # What the scan found is told as durable from here on, and a killed broker may have left it to the
         # page cache.
-        _sync_log(files, segment)
+        segment.sync(files)
         if is_last:
             segment.drop_index(files)  # of an earlier clean stop, when it was shorter
         else:
@@ -175,14 +175,6 @@ def _scan_all(files: Files, name: str, found: Found, index_interval: int) -> Non
     folder = os.path.dirname(segments[-1].path)
     for path in (folder, os.path.dirname(folder), os.path.dirname(os.path.dirname(folder))):
         files.fsync_folder(path)
-
-
-def _sync_log(files: Files, segment: FileSegment) -> None:
-    fd = files.open(segment.log_path, os.O_RDWR, 0)
-    try:
-        files.fdatasync(fd)
-    finally:
-        files.close(fd)
 
 
 def _cut_tail(files: Files, segment: FileSegment, position: int, later: list[FileSegment]) -> None:

@@ -11,6 +11,7 @@ own dump tool reads and checks them (OffsetIndex, TimeIndex, LogSegment.append i
 
 from __future__ import annotations
 
+import os
 import sys
 from array import array
 from bisect import bisect_right
@@ -113,6 +114,17 @@ class FileSegment:
 
     def view(self, end: int) -> Segment:
         return Segment(self.base, end, self.size, self.first_timestamp, self.max_timestamp)
+
+    def sync(self, files: Files) -> None:
+        """Wait until the log's bytes are on the disk, whether it is open or not (any thread)."""
+        if self.fd >= 0:
+            files.fdatasync(self.fd)
+            return
+        fd = files.open(self.log_path, os.O_RDWR, 0)
+        try:
+            files.fdatasync(fd)
+        finally:
+            files.close(fd)
 
     # -- index files ------------------------------------------------------------------------------
 
