@@ -1,0 +1,184 @@
+"""How the client reaches a cluster: the settings of kafka-python, and making its clients from them.
+
+kafka-python is imported when the first `Connection` is made (0.3 s), and nowhere before.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import warnings
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+from flymq.client.addresses import Address, parse_addresses
+from flymq.client.errors import ClosedError, InvalidArgumentError, did_you_mean, translate
+from flymq.client.probe import probe
+
+# kafka-python waits 100 ms before it asks again for a topic that was just created; asking costs us well under one.
+_METADATA_RETRY_MS = 10
+_MAX_IDLE_MS = 9 * 60 * 1000
+
+
+def kafka() -> ModuleType:
+    """kafka-python, imported without what it warns of on Python 3.11."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import kafka
+        import kafka.structs
+    return kafka  # type: ignore[no-any-return]
+
+
+class Connection:
+    """Where a cluster is and how to talk to it. Makes kafka-python's clients; keeps one admin client for all.
+
+    Thread-safe. Nothing is connected before it is asked for. `timeout` and `connect_timeout` are in seconds.
+    `sasl` is (mechanism, user name, password); `tls` True, the file of an authority, or an SSLContext. `extra` are
+    settings of kafka-python by its names; each goes to those of its clients that know it.
+    Raises `InvalidArgumentError` for what is wrong wherever the broker is.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str | Iterable[str],
+        *,
+        client_id: str,
+        timeout: float,
+        connect_timeout: float,
+        auto_create_topics: bool,
+        sasl: tuple[str, str, str] | None,
+        tls: bool | str | ssl.SSLContext | None,
+        extra: Mapping[str, Any],
+    ) -> None:
+        for name, seconds in (("timeout", timeout), ("connect_timeout", connect_timeout)):
+            if not 0 < seconds < _MAX_IDLE_MS / 1000:
+                raise InvalidArgumentError(
+                    f"{name} is {seconds!r}", hint=f"give seconds, above 0 and below {_MAX_IDLE_MS // 1000}"
+                )
+        kafka()  # now: whoever makes a client means to use it, and the first message should not pay for the import
+        self.addresses: list[Address] = parse_addresses(bootstrap_servers)
+        self.client_id = client_id
+        self.timeout = timeout
+        self.connect_timeout = connect_timeout
+        self.auto_create_topics = auto_create_topics
+        self._tls = _context(tls)
+        self._sasl = sasl
+        self._extra = dict(extra)
+        self._common = self._common_settings()
+        if extra:
+            self._check_names()
+        self._lock = threading.RLock()
+        self._reached = False
+        self._closed = False
+        self._admin: Any = None
+
+    # -- settings ---------------------------------------------------------------------------------
+
+    def _common_settings(self) -> dict[str, Any]:
+        secure = "SASL_SSL" if self._sasl and self._tls else "SASL_PLAINTEXT" if self._sasl else "SSL"
+        settings: dict[str, Any] = {
+            "bootstrap_servers": [str(address) for address in self.addresses],
+            "client_id": self.client_id,
+            "request_timeout_ms": int(self.timeout * 1000),
+            "bootstrap_timeout_ms": int(self.connect_timeout * 1000),
+            "connections_max_idle_ms": _MAX_IDLE_MS,
+            "metrics_enabled": False,
+            "kafka_client": self._net_client,
+        }
+        if self._sasl or self._tls:
+            settings["security_protocol"] = secure
+        if self._tls:
+            settings["ssl_context"] = self._tls
+        if self._sasl:
+            mechanism, user, password = self._sasl
+            settings |= {
+                "sasl_mechanism": mechanism,
+                "sasl_plain_username": user,
+                "sasl_plain_password": password,
+            }
+        return settings
+
+    def _check_names(self) -> None:
+        module = kafka()
+        kinds = (module.KafkaConsumer, module.KafkaProducer, module.KafkaAdminClient)
+        known = set().union(*(kind.DEFAULT_CONFIG for kind in kinds))
+        for name in self._extra:
+            if name not in known:
+                raise InvalidArgumentError(
+                    f"there is no setting {name}", hint=did_you_mean(name, known) or "settings are kafka-python's"
+                )
+
+    def _net_client(self, **settings: Any) -> Any:
+        """kafka-python's hook for the network part: the two settings that it does not hand through."""
+        from kafka.net.compat import KafkaNetClient
+
+        client = KafkaNetClient(**settings)
+        client.cluster.config["retry_backoff_ms"] = _METADATA_RETRY_MS
+        client.cluster.config["allow_auto_create_topics"] = settings.get("allow_auto_create_topics", False)
+        return client
+
+    def _settings(self, kind: Any, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        merged = {**self._common, **self._extra}
+        return {name: value for name, value in merged.items() if name in kind.DEFAULT_CONFIG} | dict(overrides)
+
+    # -- clients ----------------------------------------------------------------------------------
+
+    def reach(self) -> None:
+        """Return if a broker answers at one of the addresses, within `connect_timeout`. Asks only once.
+
+        Raises `BrokerUnavailableError`, `AuthenticationError`, `ClosedError`.
+        """
+        with self._lock:
+            if self._closed:
+                raise ClosedError("the client is closed")
+            if not self._reached:
+                probe(self.addresses, self.connect_timeout, self._tls, sasl=self._sasl is not None)
+                self._reached = True
+
+    def consumer(self, *, auto_create_topics: bool = False, **settings: Any) -> Any:
+        """A new `KafkaConsumer` that never commits by itself; subscribed to nothing."""
+        kind = kafka().KafkaConsumer
+        settings.setdefault("allow_auto_create_topics", auto_create_topics)
+        return self._make(kind, {"enable_auto_commit": False, **settings})
+
+    def producer(self, **settings: Any) -> Any:
+        """A new `KafkaProducer`."""
+        kind = kafka().KafkaProducer
+        settings.setdefault("allow_auto_create_topics", self.auto_create_topics)
+        settings.setdefault("max_block_ms", int(self.timeout * 1000))
+        return self._make(kind, settings)
+
+    def admin(self) -> Any:
+        """The `KafkaAdminClient`: one for all, closed with the connection."""
+        with self._lock:
+            if self._admin is None:
+                self._admin = self._make(kafka().KafkaAdminClient, {})
+            return self._admin
+
+    def _make(self, kind: Any, overrides: Mapping[str, Any]) -> Any:
+        self.reach()
+        try:
+            return kind(**self._settings(kind, overrides))
+        except Exception as error:
+            self._reached = False
+            raise translate(error, f"connect to {', '.join(map(str, self.addresses))}") from error
+
+    def close(self) -> None:
+        """Close the admin client. Consumers and producers are closed by who asked for them."""
+        with self._lock:
+            self._closed = True
+            admin, self._admin = self._admin, None
+        if admin is not None:
+            admin.close()
+
+
+def _context(tls: bool | str | ssl.SSLContext | None) -> ssl.SSLContext | None:
+    if not tls:
+        return None
+    if isinstance(tls, ssl.SSLContext):
+        return tls
+    try:
+        return ssl.create_default_context(cafile=tls if isinstance(tls, str) else None)
+    except OSError as error:
+        raise InvalidArgumentError(f"tls: can't read {tls}: {error}", hint="give a PEM file of certificates") from None
