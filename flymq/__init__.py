@@ -1,24 +1,32 @@
 """FlyMQ: a Kafka in one Python package.
 
-`flymq.EmbeddedBroker` runs a broker inside a test; `flymq serve` and `flymq dev` run one in the shell.
+`flymq.FlyMQClient` talks to it, or to any Kafka; `flymq.EmbeddedBroker` runs a broker inside a test; `flymq serve`
+and `flymq dev` run one in the shell.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from flymq.version import __version__
 
 if TYPE_CHECKING:
+    from flymq.client.client import FlyMQClient
+    from flymq.client.errors import FlyMQError
     from flymq.testing.embedded import EmbeddedBroker
 
-__all__ = ["EmbeddedBroker", "__version__"]
+__all__ = ["EmbeddedBroker", "FlyMQClient", "FlyMQError", "__version__"]
+
+# Imported on first use: `flymq version` needs none of it, a test needs only the broker.
+_MODULES = {
+    "EmbeddedBroker": "flymq.testing.embedded",
+    "FlyMQClient": "flymq.client.client",
+    "FlyMQError": "flymq.client.errors",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use: `flymq version` needs none of it.
-    if name == "EmbeddedBroker":
-        from flymq.testing.embedded import EmbeddedBroker
-
-        return EmbeddedBroker
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)
