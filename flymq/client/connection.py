@@ -7,27 +7,17 @@ from __future__ import annotations
 
 import ssl
 import threading
-import warnings
 from collections.abc import Iterable, Mapping
-from types import ModuleType
 from typing import Any
 
 from flymq.client.addresses import Address, parse_addresses
 from flymq.client.errors import ClosedError, InvalidArgumentError, did_you_mean, translate
+from flymq.client.kafka_python import kafka
 from flymq.client.probe import probe
 
 # kafka-python waits 100 ms before it asks again for a topic that was just created; asking costs us well under one.
 _METADATA_RETRY_MS = 10
 _MAX_IDLE_MS = 9 * 60 * 1000
-
-
-def kafka() -> ModuleType:
-    """kafka-python, imported without what it warns of on Python 3.11."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import kafka
-        import kafka.structs
-    return kafka  # type: ignore[no-any-return]
 
 
 class Connection:

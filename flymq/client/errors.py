@@ -7,7 +7,7 @@ Every one is a `FlyMQError`, and also the built-in that a Python programmer woul
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flymq_protocol.errors import ErrorCode
@@ -126,6 +126,7 @@ class GroupActiveError(FlyMQError, RuntimeError):
 
     code = "NON_EMPTY_GROUP"
     hint = "stop its members first"
+    members: Sequence[Any] = ()
 
 
 class CommitFailedError(FlyMQError, RuntimeError):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, NamedTuple, TypeVar, overload
+
+from flymq.client.errors import DeserializationError, InvalidArgumentError
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -60,6 +62,24 @@ class Message(Generic[K, V]):
         self.timestamp_type = timestamp_type
         self.leader_epoch = leader_epoch
 
+    def deserialize(self, of_key: Callable[[bytes], Any] | None, of_value: Callable[[bytes], Any] | None) -> None:
+        """Make of key and value what these functions make of their bytes: both or, on `DeserializationError`, none."""
+        key: Any = self.key
+        value: Any = self.value
+        what = "key"
+        try:
+            if key is not None and of_key is not None:
+                key = of_key(key)
+            what = "value"
+            if value is not None and of_value is not None:
+                value = of_value(value)
+        except Exception as error:
+            raise DeserializationError(
+                f"can't read the {what} of {self.topic}-{self.partition} at offset {self.offset}: {error}",
+                hint=f"a consumer gets past it with seek(({self.topic!r}, {self.partition}), {self.offset + 1})",
+            ) from error
+        self.key, self.value = key, value
+
     def text(self) -> str:
         """The value as UTF-8; "" for a tombstone. UnicodeDecodeError where it is not."""
         value = self.value
@@ -88,6 +108,12 @@ class Message(Generic[K, V]):
         """Whether it deletes its key from a compacted topic: no value."""
         return self.value is None
 
+    @classmethod
+    def of_record(cls, record: Any) -> Message[Any, Any]:
+        """From kafka-python's ConsumerRecord."""
+        topic, partition, epoch, offset, timestamp, timestamp_type, key, value, headers, *_ = record
+        return Message(topic, partition, offset, key, value, headers, timestamp, timestamp_type, epoch)
+
     def _fields(self) -> tuple[Any, ...]:
         return (
             self.topic, self.partition, self.offset, self.key, self.value, list(self.headers),
@@ -102,6 +128,17 @@ class Message(Generic[K, V]):
 
     def __repr__(self) -> str:
         return f"Message({self.topic}-{self.partition}@{self.offset}, key={self.key!r}, value={self.value!r})"
+
+
+def timestamp_ms(when: datetime | int) -> int:
+    """Milliseconds since the epoch. Raises `InvalidArgumentError` for a datetime that does not say where it is."""
+    if not isinstance(when, datetime):
+        return when
+    if when.tzinfo is None:
+        raise InvalidArgumentError(
+            f"{when!r} has no time zone", hint="say which: datetime.now(UTC), or when.astimezone() for local time"
+        )
+    return int(when.timestamp() * 1000)
 
 
 class RecordMetadata(NamedTuple):

@@ -1,0 +1,1 @@
+"""Namespaces of `FlyMQClient` for looking after a cluster: topics, groups, the cluster itself."""

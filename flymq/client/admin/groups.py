@@ -1,0 +1,290 @@
+"""Groups: list, describe, lag, offsets, reset, delete."""
+
+from __future__ import annotations
+
+import builtins
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from flymq.client.admin.base import EARLIEST, LATEST, Admin
+from flymq.client.admin.topics import TopicAdmin
+from flymq.client.admin.types import GroupDescription, GroupListing, Member, OffsetChange, PartitionLag
+from flymq.client.connection import Connection
+from flymq.client.errors import (
+    FlyMQError,
+    GroupActiveError,
+    GroupNotFoundError,
+    InvalidArgumentError,
+    OffsetOutOfRangeError,
+    PartitionNotFoundError,
+    did_you_mean,
+    of_code,
+)
+from flymq.client.kafka_python import commit_offsets
+from flymq.client.messages import Partition
+
+_NOT_FOUND = 69
+# Evicted members come back at once; between their leaving and their joining there is time for a commit.
+_EVICTIONS_MAX = 20
+_EVICTION_WAIT_S = 0.02
+_ERROR_NUMBER = re.compile(r"\[Error (-?\d+)\] ?(.*)")
+
+
+class GroupAdmin(Admin):
+    """`client.groups`."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._topics = TopicAdmin(connection)
+
+    def list(self) -> builtins.list[GroupListing]:
+        """All groups, by name, also those with nothing but committed offsets."""
+        found = self._ask("list groups", lambda admin: admin.list_groups())
+        rows = [GroupListing(row["group_id"], row.get("group_state", ""), row["protocol_type"]) for row in found]
+        return sorted(rows, key=lambda row: row.group_id)
+
+    def describe(self, group: str) -> GroupDescription:
+        """State, members and how far it is. Raises `GroupNotFoundError`."""
+        found = self._describe(group)
+        members = _members(found)
+        return GroupDescription(
+            group_id=group,
+            state=found["group_state"],
+            protocol_type=found["protocol_type"],
+            protocol=found["protocol_data"],
+            coordinator=self._coordinator(group),
+            members=members,
+            partitions=self._lag(group, members),
+        )
+
+    def members(self, group: str) -> builtins.list[Member]:
+        """Who is in it, by client id. Raises `GroupNotFoundError`."""
+        return _members(self._describe(group))
+
+    def lag(self, group: str) -> builtins.list[PartitionLag]:
+        """Each partition that the group has committed or a member has, sorted. Raises `GroupNotFoundError`."""
+        return self._lag(group, _members(self._describe(group)))
+
+    def offsets(self, group: str) -> dict[Partition, int]:
+        """What the group has committed, sorted by partition; empty for a group that nobody knows."""
+        what = f"read the offsets of group {_checked(group)}"
+        found = self._ask(what, lambda admin: admin.list_group_offsets([group]))[group]
+        return {Partition(*key): value.offset for key, value in sorted(found.items()) if value.offset >= 0}
+
+    def reset(
+        self,
+        group: str,
+        *,
+        to: str | int | datetime | Mapping[Partition, int] = "earliest",
+        topics: Iterable[str] | None = None,
+        partitions: Iterable[int] | None = None,
+        dry_run: bool = False,
+        force: bool = False,
+    ) -> builtins.list[OffsetChange]:
+        """Move a group to another place: every partition that it has committed, or all of these topics'.
+
+        `to`: "earliest", "latest", an offset, a time (aware datetime: the first message then or later), or a mapping of
+        partitions to offsets. `partitions`: only those numbers. `dry_run` changes nothing. `force` makes members leave
+        first; they may come back and begin where the reset says.
+        Returns before and after, sorted.
+
+        Raises `GroupActiveError` with the names of the members there are; `GroupNotFoundError`; `TopicNotFoundError`;
+        `OffsetOutOfRangeError` for an offset that a log does not have.
+        """
+        before = self.offsets(group)
+        targets = self._targets(group, before, topics, partitions, to)
+        after = self._after(to, targets)
+        changes = [OffsetChange(*partition, before.get(partition), after[partition]) for partition in targets]
+        if not dry_run:
+            self._move(group, after, force=force)
+        else:
+            self._check_idle(group, force=force)
+        return changes
+
+    def delete(self, *groups: str, missing_ok: bool = False) -> None:
+        """Delete groups and their offsets. Raises `GroupActiveError`, and `GroupNotFoundError` unless `missing_ok`."""
+        for group in groups:
+            self._delete(group, missing_ok=missing_ok)
+
+    def _delete(self, group: str, *, missing_ok: bool) -> None:
+        what = f"delete group {_checked(group)}"
+        answer = self._ask(what, lambda admin: admin.delete_groups([group]))[group]
+        if answer not in ("OK", "GroupIdNotFoundError") or (answer == "GroupIdNotFoundError" and not missing_ok):
+            if answer == "GroupIdNotFoundError":
+                raise self._no_group(group)
+            if answer == "NonEmptyGroupError":
+                raise self._active(group, self.members(group))
+            raise FlyMQError(f"{what}: {answer}", code=answer)
+
+    # -- describing -------------------------------------------------------------------------------
+
+    def _describe(self, group: str) -> dict[str, Any]:
+        what = f"describe group {_checked(group)}"
+        found: dict[str, Any] = self._ask(what, lambda admin: admin.describe_groups([group]))[group]
+        number = _ERROR_NUMBER.match(found["error"] or "")
+        if (number and int(number[1]) == _NOT_FOUND) or (not number and found["group_state"] == "Dead"):
+            if not self.offsets(group):
+                raise self._no_group(group)
+        elif number:
+            raise of_code(int(number[1]), what, detail=number[2])
+        return found
+
+    def _no_group(self, group: str) -> GroupNotFoundError:
+        known = [row.group_id for row in self.list()]
+        hint = did_you_mean(group, known) or (f"there are {', '.join(known[:5])}" if known else "there are no groups")
+        return GroupNotFoundError(f"there is no group {group}", hint=hint)
+
+    def _coordinator(self, group: str) -> str:
+        what = f"find the coordinator of group {group}"
+        node = self._ask(what, lambda admin: admin._manager.run(admin._find_coordinator_ids, [group]))[group]
+        for broker in self._ask(what, lambda admin: admin.describe_cluster())["brokers"]:
+            if broker["broker_id"] == node:
+                return f"{broker['host']}:{broker['port']} (id {node})"
+        return f"id {node}"
+
+    def _lag(self, group: str, members: Iterable[Member]) -> builtins.list[PartitionLag]:
+        committed = self.offsets(group)
+        owners = {partition: member for member in members for partition in member.assignment}
+        partitions = sorted({*committed, *owners})
+        ends = self._ends(partitions)
+        rows = []
+        for partition in partitions:
+            offset, end, owner = committed.get(partition), ends.get(partition), owners.get(partition)
+            lag = None if offset is None or end is None else max(0, end - offset)
+            of_owner = (None, None, None) if owner is None else (owner.member_id, owner.client_id, owner.host)
+            rows.append(PartitionLag(*partition, offset, end, lag, *of_owner))
+        return rows
+
+    def _ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """End offsets; a partition that was deleted since has none."""
+        names = sorted({partition.topic for partition in partitions})
+        if not names:
+            return {}
+        found = self._ask("describe topics", lambda admin: admin.describe_topics(names))
+        exist = {Partition(topic["name"], row["partition_index"]) for topic in found for row in topic["partitions"]}
+        return self._offsets("look up offsets", sorted(exist.intersection(partitions)), LATEST)
+
+    # -- resetting --------------------------------------------------------------------------------
+
+    def _targets(
+        self,
+        group: str,
+        before: Mapping[Partition, int],
+        topics: Iterable[str] | None,
+        partitions: Iterable[int] | None,
+        to: object,
+    ) -> Sequence[Partition]:
+        if isinstance(to, Mapping):
+            found = [Partition(*partition) for partition in to]
+        elif topics is not None:
+            found = [Partition(topic, number) for topic in topics for number in self._topics.offsets(topic)]
+        elif before:
+            found = builtins.list(before)
+        else:
+            self._describe(group)
+            raise GroupNotFoundError(
+                f"group {group} has committed no offsets", hint="say which topics: topics=[...], or --topic"
+            )
+        if partitions is None:
+            return sorted(found)
+        numbers = set(partitions)
+        chosen = sorted(partition for partition in found if partition.partition in numbers)
+        if not chosen:
+            raise PartitionNotFoundError(f"group {group}: none of the partitions {sorted(numbers)} to reset")
+        return chosen
+
+    def _after(self, to: Any, targets: Sequence[Partition]) -> dict[Partition, int]:
+        what = "look up offsets"
+        if isinstance(to, Mapping):
+            after = {partition: to[partition] for partition in targets}
+        elif isinstance(to, int) and not isinstance(to, bool):
+            after = dict.fromkeys(targets, to)
+        else:
+            by_topic = {topic: self._topics.offsets(topic, to) for topic in sorted({p.topic for p in targets})}
+            missing = [partition for partition in targets if partition.partition not in by_topic[partition.topic]]
+            if missing:
+                raise PartitionNotFoundError(f"there is no partition {missing[0]} any more")
+            return {partition: by_topic[partition.topic][partition.partition] for partition in targets}
+        starts = self._offsets(what, targets, EARLIEST)
+        ends = self._offsets(what, targets, LATEST)
+        for partition, offset in after.items():
+            if not starts[partition] <= offset <= ends[partition]:
+                raise OffsetOutOfRangeError(
+                    f"{partition} has no offset {offset}",
+                    hint=f"it has {starts[partition]} to {ends[partition]}, the end",
+                )
+        return after
+
+    def _check_idle(self, group: str, *, force: bool) -> None:
+        members = self.members(group) if any(row.group_id == group for row in self.list()) else []
+        if members and not force:
+            raise self._active(group, members)
+
+    def _move(self, group: str, after: Mapping[Partition, int], *, force: bool) -> None:
+        """Commit as nobody's member, which a group takes only while it is empty."""
+        offsets = commit_offsets(after)
+        what = f"reset group {group}"
+        self._check_idle(group, force=force)
+        for _ in range(_EVICTIONS_MAX):
+            if force:
+                self._evict(group)
+            answers = self._ask(what, lambda admin: admin.alter_group_offsets(group, offsets))
+            numbers = {error.errno for error in answers.values() if error.errno}
+            if not numbers:
+                return
+            members = self.members(group)
+            if not members:
+                raise of_code(numbers.pop(), what)
+            if not force:
+                raise self._active(group, members)
+            time.sleep(_EVICTION_WAIT_S)
+        raise self._active(group, self.members(group), "they come back as fast as they are made to leave")
+
+    def _evict(self, group: str) -> None:
+        from kafka.admin import MemberToRemove
+
+        members = self.members(group) if any(row.group_id == group for row in self.list()) else []
+        # A static member is removed by its instance id alone: it keeps that over member ids.
+        removed = [
+            MemberToRemove(group_instance_id=member.instance_id)
+            if member.instance_id is not None
+            else MemberToRemove(member_id=member.member_id)
+            for member in members
+        ]
+        if removed:
+            self._ask(f"evict the members of group {group}", lambda admin: admin.remove_group_members(group, removed))
+
+    def _active(self, group: str, members: Sequence[Member], why: str = "") -> GroupActiveError:
+        who = ", ".join(map(str, members)) or "they have left just now"
+        error = GroupActiveError(
+            f"group {group} has active members: {who}{'; ' + why if why else ''}",
+            hint="stop them first, or evict them with force=True (flymq-cli groups reset --force)",
+        )
+        error.members = tuple(members)
+        return error
+
+
+def _checked(group: str) -> str:
+    if not isinstance(group, str) or not group:
+        raise InvalidArgumentError(f"{group!r} is no name of a group", hint="give a str")
+    return group
+
+
+def _members(found: Mapping[str, Any]) -> list[Member]:
+    rows = []
+    for row in found["members"]:
+        assignment = row["member_assignment"]
+        topics = assignment["assigned_partitions"] if isinstance(assignment, Mapping) else ()
+        rows.append(
+            Member(
+                member_id=row["member_id"],
+                client_id=row["client_id"],
+                host=row["client_host"],
+                instance_id=row.get("group_instance_id"),
+                assignment=sorted(Partition(entry["topic"], n) for entry in topics for n in entry["partitions"]),
+            )
+        )
+    return sorted(rows, key=lambda member: (member.client_id, member.member_id))

@@ -1,0 +1,216 @@
+"""Topics: list, describe, create, delete, offsets, settings."""
+
+from __future__ import annotations
+
+import builtins
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from flymq.client.admin.base import EARLIEST, LATEST, Admin
+from flymq.client.admin.types import ConfigValue, PartitionInfo, TopicDescription, TopicInfo
+from flymq.client.arguments import check_topic
+from flymq.client.errors import (
+    InvalidArgumentError,
+    PartitionNotFoundError,
+    RequestTimeoutError,
+    TopicNotFoundError,
+    did_you_mean,
+    of_code,
+)
+from flymq.client.messages import Partition, timestamp_ms
+
+_EXISTS = 36
+_INVALID_CONFIG = 40
+_UNKNOWN_TOPIC = 3
+_READY_WAIT_S = 0.01
+
+
+class TopicAdmin(Admin):
+    """`client.topics`."""
+
+    def list(self, *, internal: bool = False) -> builtins.list[TopicInfo]:
+        """All topics, by name; Kafka's own only with `internal`."""
+        found = [
+            TopicInfo(
+                name=topic["name"],
+                partitions=len(topic["partitions"]),
+                replication_factor=len(topic["partitions"][0]["replica_nodes"]) if topic["partitions"] else 0,
+                internal=topic["is_internal"],
+            )
+            for topic in self._metadata(None, "list topics")
+        ]
+        return sorted((topic for topic in found if internal or not topic.internal), key=lambda topic: topic.name)
+
+    def names(self, *, internal: bool = False) -> builtins.list[str]:
+        """The names of all topics, sorted."""
+        return [topic.name for topic in self.list(internal=internal)]
+
+    def describe(self, name: str) -> TopicDescription:
+        """Partitions with their offsets, and the settings that were given. Raises `TopicNotFoundError`."""
+        what = f"describe topic {check_topic(name)}"
+        (topic,) = self._metadata([name], what)
+        partitions = [Partition(name, row["partition_index"]) for row in topic["partitions"]]
+        starts = self._offsets(what, partitions, EARLIEST)
+        ends = self._offsets(what, partitions, LATEST)
+        rows = [
+            PartitionInfo(
+                partition=row["partition_index"],
+                leader=row["leader_id"],
+                replicas=list(row["replica_nodes"]),
+                isr=list(row["isr_nodes"]),
+                start=starts[Partition(name, row["partition_index"])],
+                end=ends[Partition(name, row["partition_index"])],
+            )
+            for row in topic["partitions"]
+        ]
+        config = {key: value for key, value in self.config(name).items() if value.source == "DYNAMIC_TOPIC_CONFIG"}
+        return TopicDescription(
+            name=name,
+            topic_id=str(uuid.UUID(str(topic.get("topic_id") or uuid.UUID(int=0)))),
+            internal=topic["is_internal"],
+            partitions=sorted(rows, key=lambda row: row.partition),
+            config=config,
+        )
+
+    def config(self, name: str) -> dict[str, ConfigValue]:
+        """All settings in force for a topic, by name. Raises `TopicNotFoundError`."""
+        from kafka.admin import ConfigResource, ConfigResourceType
+
+        what = f"describe the settings of topic {check_topic(name)}"
+        self._metadata([name], what)
+        wanted = [ConfigResource(ConfigResourceType.TOPIC, name)]
+        found = self._ask(what, lambda admin: admin.describe_configs(wanted, config_filter="all"))
+        return {
+            key: ConfigValue(
+                value=row["value"],
+                source=row["config_source"],
+                is_default=row["config_source"] == "DEFAULT_CONFIG",
+                sensitive=row["is_sensitive"],
+                read_only=row["read_only"],
+            )
+            for key, row in sorted(found.get("topic", {}).get(name, {}).items())
+        }
+
+    def create(
+        self,
+        name: str,
+        *,
+        partitions: int | None = None,
+        replication_factor: int | None = None,
+        config: Mapping[str, Any] | None = None,
+        exist_ok: bool = False,
+    ) -> None:
+        """Create a topic; on return it can be written to. None: the broker's default. `config`: by Kafka's names.
+
+        Raises `TopicExistsError` unless `exist_ok`; `InvalidTopicError`; `InvalidArgumentError` for a setting or a
+        number that the broker does not take, in its words.
+        """
+        what = f"create topic {check_topic(name)}"
+        for number, meaning in ((partitions, "partitions"), (replication_factor, "replication_factor")):
+            if number is not None and number < 1:
+                raise InvalidArgumentError(f"{what}: {meaning} is {number}", hint="give 1 or more, or None")
+        wanted = {
+            "num_partitions": partitions if partitions is not None else -1,
+            "replication_factor": replication_factor if replication_factor is not None else -1,
+            "configs": {key: _text(value) for key, value in (config or {}).items()},
+        }
+        answer = self._ask(what, lambda admin: admin.create_topics({name: wanted}, raise_errors=False))
+        (row,) = answer["topics"]
+        code = row["error_code"]
+        if code == _EXISTS and exist_ok:
+            return
+        if code:
+            error = of_code(code, what, detail=row.get("error_message") or "")
+            if code == _INVALID_CONFIG:
+                error = InvalidArgumentError(error.message, hint=self._near_setting(config or {}), code=error.code)
+            raise error
+        self._await_leaders(name, what)
+
+    def _near_setting(self, config: Mapping[str, Any]) -> str:
+        """Broker's settings of any topic are the names that are known; with no topic to ask about, none are."""
+        names = self.names(internal=True)
+        known = self.config(names[0]) if names else {}
+        for key in config:
+            if known and key not in known:
+                return did_you_mean(key, known) or f"{key} is not a setting of topics"
+        return "`flymq config explain NAME` tells what a setting takes"
+
+    def _await_leaders(self, name: str, what: str) -> None:
+        deadline = time.monotonic() + self._connection.timeout
+        while True:
+            topics = self._ask(what, lambda admin: admin.describe_topics([name]))
+            if all(not t["error_code"] and t["partitions"] for t in topics) and all(
+                row["leader_id"] >= 0 for t in topics for row in t["partitions"]
+            ):
+                return
+            if time.monotonic() > deadline:
+                raise RequestTimeoutError(f"{what}: created, but it has no leaders yet")
+            time.sleep(_READY_WAIT_S)
+
+    def delete(self, *names: str, missing_ok: bool = False) -> None:
+        """Delete topics with all their messages. Those that exist are deleted even where others are missing.
+
+        Raises `TopicNotFoundError` that names the missing ones, unless `missing_ok`.
+        """
+        if not names:
+            return
+        what = f"delete {', '.join(map(check_topic, names))}"
+        answer = self._ask(what, lambda admin: admin.delete_topics(list(names), raise_errors=False))
+        missing = []
+        for row in answer["topics"]:
+            if row["error_code"] == _UNKNOWN_TOPIC:
+                missing.append(row["name"])
+            elif row["error_code"]:
+                raise of_code(row["error_code"], f"delete {row['name']}", detail=row.get("error_message") or "")
+        if missing and not missing_ok:
+            if len(missing) == 1:
+                raise self._no_topic(missing[0])
+            raise TopicNotFoundError(f"there are no topics {', '.join(missing)}")
+
+    def offsets(
+        self, name: str, at: str | int | datetime = "latest", *, partitions: Sequence[int] | None = None
+    ) -> dict[int, int]:
+        """Partition -> offset: "earliest" (the log start offset), "latest" (after the last message), or at a time (an
+        aware datetime, or ms since the epoch): of the first message then or later, the end where there is none.
+
+        Raises `TopicNotFoundError`, `PartitionNotFoundError`.
+        """
+        what = f"look up offsets of {check_topic(name)}"
+        (topic,) = self._metadata([name], what)
+        exist = sorted(row["partition_index"] for row in topic["partitions"])
+        for partition in partitions or ():
+            if partition not in exist:
+                raise PartitionNotFoundError(
+                    f"{name} has no partition {partition}: it has {len(exist)}", hint=f"give 0 to {len(exist) - 1}"
+                )
+        wanted = [Partition(name, number) for number in (exist if partitions is None else partitions)]
+        found = self._offsets(what, wanted, _spec(at))
+        if any(offset < 0 for offset in found.values()):
+            ends = self._offsets(what, wanted, LATEST)
+            found = {partition: offset if offset >= 0 else ends[partition] for partition, offset in found.items()}
+        return {partition.partition: offset for partition, offset in sorted(found.items())}
+
+
+def _spec(at: str | int | datetime) -> int:
+    """Kafka's number for a place in time."""
+    if isinstance(at, str):
+        if at not in ("earliest", "latest"):
+            near = did_you_mean(at, ("earliest", "latest"))
+            raise InvalidArgumentError(f"{at!r} is no place in a log", hint=near or '"earliest", "latest" or a time')
+        return EARLIEST if at == "earliest" else LATEST
+    ms = timestamp_ms(at)
+    if ms < 0:
+        raise InvalidArgumentError(f"{at!r} is before 1970", hint="give ms since the epoch, or a datetime")
+    return ms
+
+
+def _text(value: Any) -> str:
+    """A setting's value as Kafka writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value)

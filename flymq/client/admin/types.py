@@ -1,0 +1,144 @@
+"""What administration tells: plain, frozen data. `dataclasses.asdict` makes it JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flymq.client.messages import Partition
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    """A topic in a list. `replication_factor`: of its first partition."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    internal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionInfo:
+    """A partition: node ids, and its offsets: `start` the log start offset, `end` after the last message."""
+
+    partition: int
+    leader: int
+    replicas: list[int]
+    isr: list[int]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigValue:
+    """A setting in force. `value` is None where it is unset or secret; `source` is Kafka's ConfigSource."""
+
+    value: str | None
+    source: str
+    is_default: bool
+    sensitive: bool = False
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TopicDescription:
+    """A topic, whole; `config` holds what was set for it, not the defaults."""
+
+    name: str
+    topic_id: str
+    internal: bool
+    partitions: list[PartitionInfo]
+    config: Mapping[str, ConfigValue]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupListing:
+    """A group in a list. `state`: Stable, Empty, PreparingRebalance, CompletingRebalance, Dead; "" from old brokers."""
+
+    group_id: str
+    state: str
+    protocol_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a group, and the partitions it has, sorted. `instance_id`: of a static member."""
+
+    member_id: str
+    client_id: str
+    host: str
+    instance_id: str | None
+    assignment: list[Partition]
+
+    def __str__(self) -> str:
+        return f"{self.client_id} at {self.host.lstrip('/')}"
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLag:
+    """How far a group is in a partition. `committed`, `lag`: None without a commit; the owner's fields without one."""
+
+    topic: str
+    partition: int
+    committed: int | None
+    end: int | None
+    lag: int | None
+    member_id: str | None = None
+    client_id: str | None = None
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDescription:
+    """A group, whole. `protocol`: its assignor; `coordinator`: "host:port (id N)".
+
+    Kafka tells the generation to members only.
+    """
+
+    group_id: str
+    state: str
+    protocol_type: str
+    protocol: str
+    coordinator: str
+    members: list[Member]
+    partitions: list[PartitionLag]
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetChange:
+    """A group's offset in a partition, before and after a reset. `before`: None without a commit."""
+
+    topic: str
+    partition: int
+    before: int | None
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerInfo:
+    """A broker, as clients reach it."""
+
+    node_id: int
+    host: str
+    port: int
+    rack: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterInfo:
+    """The cluster. `controller_id`: the node that decides about topics; -1 where unknown."""
+
+    cluster_id: str | None
+    controller_id: int
+    brokers: list[BrokerInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRange:
+    """An API that the broker speaks, in which versions."""
+
+    key: int
+    name: str
+    min_version: int
+    max_version: int

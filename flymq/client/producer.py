@@ -1,0 +1,318 @@
+"""`Producer`: records, encoded and sent in batches; and the futures of their acknowledgements."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from flymq.client.arguments import check_topic
+from flymq.client.connection import Connection
+from flymq.client.errors import (
+    ClosedError,
+    FlyMQError,
+    InvalidArgumentError,
+    PartitionNotFoundError,
+    RequestTimeoutError,
+    SerializationError,
+    TopicNotFoundError,
+    UnsupportedError,
+    did_you_mean,
+    translate,
+)
+from flymq.client.messages import ProduceReport, RecordMetadata, timestamp_ms
+
+Serializer = Callable[[Any], bytes]
+Headers = Mapping[str, bytes | str] | Sequence[tuple[str, bytes | str]]
+
+# A topic that is to be created by writing to it is there at once, or not at all.
+_TOPIC_WAIT_S = 5.0
+# `send_many` waits for the oldest acknowledgement when as many are outstanding.
+_OUTSTANDING_MAX = 10_000
+_FIELDS = frozenset(("value", "key", "partition", "headers", "timestamp"))
+
+
+class SendFuture:
+    """The acknowledgement to come of one record; used like a `concurrent.futures.Future`."""
+
+    __slots__ = ("_future", "_topic")
+
+    def __init__(self, future: Any, topic: str) -> None:
+        self._future = future
+        self._topic = topic
+
+    def done(self) -> bool:
+        """Whether it was acknowledged, or has failed."""
+        return bool(self._future.is_done)
+
+    def result(self, timeout: float | None = None) -> RecordMetadata:
+        """Where the record is, once the broker has it. Raises what `exception` returns.
+
+        Raises `RequestTimeoutError` after `timeout` seconds; the record may still arrive.
+        """
+        try:
+            found = self._future.get(timeout)
+        except Exception as error:
+            raise _failure(error, self._topic) from error
+        return RecordMetadata(found.topic, found.partition, found.offset, found.timestamp)
+
+    def exception(self, timeout: float | None = None) -> FlyMQError | None:
+        """Why it failed, or None; waits as `result` does."""
+        try:
+            self.result(timeout)
+        except FlyMQError as error:
+            return error
+        return None
+
+    def add_done_callback(self, call: Callable[[SendFuture], object]) -> None:
+        """`call(self)` when it is done, on kafka-python's thread, or now if it is."""
+        self._future.add_both(lambda _: call(self))
+
+
+def _failure(error: Exception, topic: str) -> FlyMQError:
+    return translate(error, f"produce to {topic}")
+
+
+class Producer:
+    """Sends records, many at a time. Any thread may use it. Close it, or use `with`: that flushes.
+
+    `settings` are kafka-python's, such as linger_ms, batch_size, compression_type, acks. Connects when it is made:
+    raises `BrokerUnavailableError`, `InvalidArgumentError`.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        key_serializer: Serializer | None = None,
+        value_serializer: Serializer | None = None,
+        on_close: Callable[[Producer], None] | None = None,
+        **settings: Any,
+    ) -> None:
+        if "transactional_id" in settings:
+            raise _no_transactions()
+        self._connection = connection
+        self._key_serializer = key_serializer
+        self._value_serializer = value_serializer
+        self._on_close = on_close
+        self._known: set[str] = set()
+        self._closed = False
+        settings.setdefault("max_block_ms", int(min(connection.timeout, _TOPIC_WAIT_S) * 1000))
+        settings.setdefault("delivery_timeout_ms", int(connection.timeout * 1000))
+        self._kafka = connection.producer(**settings)
+
+    def send(
+        self,
+        topic: str,
+        value: Any,
+        *,
+        key: Any = None,
+        partition: int | None = None,
+        headers: Headers | None = None,
+        timestamp: int | datetime | None = None,
+    ) -> SendFuture:
+        """Give a record on its way; `result()` of what comes back waits for the broker.
+
+        `value`, `key`: bytes, str (as UTF-8), None, or what the serializer takes. A value of None is a tombstone, and
+        needs a key. Without `partition`, records of a key share one, the same as with every Kafka client.
+        `headers`: a mapping or pairs, of str to bytes or str. `timestamp`: ms since the epoch, or an aware datetime.
+
+        Raises `SerializationError`, `InvalidTopicError`, `TopicNotFoundError`, `PartitionNotFoundError`,
+        `MessageTooLargeError`; what happens later is in the future.
+        """
+        if self._closed:
+            raise ClosedError("the producer is closed")
+        if topic not in self._known:
+            self._meet(topic)
+        key_bytes = _encoded(key, self._key_serializer, "key")
+        value_bytes = _encoded(value, self._value_serializer, "value")
+        if value_bytes is None and key_bytes is None:
+            raise SerializationError(
+                f"produce to {topic}: a record needs a value or a key", hint="None as a value deletes: say which key"
+            )
+        try:
+            future = self._kafka.send(
+                topic,
+                value=value_bytes,
+                key=key_bytes,
+                headers=_encoded_headers(headers) if headers else [],
+                partition=partition,
+                timestamp_ms=None if timestamp is None else timestamp_ms(timestamp),
+            )
+        except FlyMQError:
+            raise
+        except Exception as error:
+            raise self._send_failure(error, topic, partition) from error
+        return SendFuture(future, topic)
+
+    def send_many(self, topic: str, items: Iterable[Any]) -> ProduceReport:
+        """Send all items, wait for their acknowledgements, and say what became of them. Memory stays flat.
+
+        An item is a value, a (key, value) pair, or a mapping with value, key, partition, headers, timestamp. A bad one
+        is in the report and does not stop the others; a topic that can't be had, or a broker that is away, does.
+        """
+        tally = _Tally(topic, self._connection.timeout)
+        for index, item in enumerate(items):
+            try:
+                tally.add(index, self.send(topic, **_as_record(item)))
+            except (SerializationError, InvalidArgumentError, PartitionNotFoundError, ValueError) as error:
+                tally.failed.append((index, error))
+        return tally.report()
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Return when all that was sent is acknowledged or has failed. `timeout` in seconds: `RequestTimeoutError`."""
+        try:
+            self._kafka.flush(timeout)
+        except Exception as error:
+            raise translate(error, "flush the producer") from error
+
+    def transaction(self) -> Any:
+        """All or nothing. Not there yet: raises `UnsupportedError`."""
+        raise _no_transactions()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Flush for at most `timeout` seconds, and disconnect. Harmless a second time."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._kafka.close(timeout=timeout)
+        except Exception as error:
+            raise translate(error, "close the producer") from error
+        finally:
+            if self._on_close is not None:
+                self._on_close(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- topics -----------------------------------------------------------------------------------
+
+    def _meet(self, topic: str) -> None:
+        """The first record for a topic: find its partitions, so that a missing one is told soon and as what it is."""
+        check_topic(topic)
+        if not self._connection.auto_create_topics:
+            self._check_exists(topic)
+        try:
+            self._kafka.partitions_for(topic)
+        except Exception as error:
+            failure = _failure(error, topic)
+            if isinstance(failure, RequestTimeoutError):
+                self._check_exists(topic, "and the broker does not create it")
+            raise failure from error
+        self._known.add(topic)
+
+    def _check_exists(self, topic: str, more: str = "") -> None:
+        try:
+            known = self._connection.admin().list_topics()
+        except FlyMQError:
+            raise
+        except Exception as error:
+            raise _failure(error, topic) from error
+        if topic not in known:
+            hint = did_you_mean(topic, known) or f"create it: client.create_topic({topic!r})"
+            raise TopicNotFoundError(", ".join(filter(None, (f"there is no topic {topic}", more))), hint=hint)
+
+    def _send_failure(self, error: Exception, topic: str, partition: int | None) -> FlyMQError:
+        if isinstance(error, ValueError) and partition is not None:
+            count = len(self._kafka.partitions_for(topic))
+            return PartitionNotFoundError(
+                f"{topic} has no partition {partition}: it has {count}", hint=f"give 0 to {count - 1}, or none"
+            )
+        return _failure(error, topic)
+
+
+class _Tally:
+    """Counts acknowledgements, with a bounded number of them outstanding."""
+
+    def __init__(self, topic: str, timeout: float) -> None:
+        self._topic = topic
+        self._timeout = timeout
+        self._outstanding: deque[tuple[int, SendFuture]] = deque()
+        self._sent = 0
+        self._offsets: dict[int, tuple[int, int]] = {}
+        self.failed: list[tuple[int, Exception]] = []
+
+    def add(self, index: int, future: SendFuture) -> None:
+        self._outstanding.append((index, future))
+        if len(self._outstanding) > _OUTSTANDING_MAX:
+            self._settle_oldest()
+
+    def _settle_oldest(self) -> None:
+        index, future = self._outstanding.popleft()
+        try:
+            _, partition, offset, _ = future.result(self._timeout)
+        except FlyMQError as error:
+            self.failed.append((index, error))
+            return
+        self._sent += 1
+        first, last = self._offsets.get(partition, (offset, offset))
+        self._offsets[partition] = (min(first, offset), max(last, offset))
+
+    def report(self) -> ProduceReport:
+        while self._outstanding:
+            self._settle_oldest()
+        self.failed.sort(key=lambda entry: entry[0])
+        return ProduceReport(self._topic, self._sent, tuple(self.failed), self._offsets)
+
+
+def _as_record(item: Any) -> dict[str, Any]:
+    """An item of `send_many` as arguments of `send`."""
+    if isinstance(item, Mapping) and "value" in item and item.keys() <= _FIELDS:
+        return dict(item)
+    if isinstance(item, tuple) and len(item) == 2:
+        return {"key": item[0], "value": item[1]}
+    return {"value": item}
+
+
+def _encoded(value: Any, serializer: Serializer | None, what: str) -> bytes | None:
+    if value is None:
+        return None
+    if serializer is not None:
+        try:
+            value = serializer(value)
+        except Exception as error:
+            raise SerializationError(
+                f"the {what}_serializer can't take {type(value).__name__}: {error}", hint="see the cause below"
+            ) from error
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    hint = (
+        f"give bytes or str, or FlyMQClient({what}_serializer=lambda {what}: json.dumps({what}).encode())"
+        if serializer is None
+        else f"let the {what}_serializer return bytes"
+    )
+    raise SerializationError(f"a {what} is bytes or str, not {type(value).__name__}: {value!r:.60}", hint=hint)
+
+
+def _encoded_headers(headers: Headers) -> list[tuple[str, bytes]]:
+    return list(_header_pairs(headers.items() if isinstance(headers, Mapping) else headers))
+
+
+def _header_pairs(pairs: Iterable[Any]) -> Iterator[tuple[str, bytes]]:
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], str):
+            raise SerializationError(f"a header is a pair of str and bytes, not {pair!r:.50}", hint="encode it")
+        name, value = pair
+        if not isinstance(value, bytes | str):
+            raise SerializationError(
+                f"the value of header {name!r} is bytes or str, not {type(value).__name__}", hint="encode it"
+            )
+        yield name, value if isinstance(value, bytes) else value.encode()
+
+
+def _no_transactions() -> UnsupportedError:
+    return UnsupportedError(
+        "transactions are not there yet", hint="produce without, and let the reader drop what it has seen"
+    )
