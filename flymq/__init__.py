@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 from flymq.version import __version__
 
 if TYPE_CHECKING:
+    from flymq.client.aio import AsyncFlyMQClient
     from flymq.client.client import FlyMQClient
     from flymq.client.errors import FlyMQError
     from flymq.testing.embedded import EmbeddedBroker
 
-__all__ = ["EmbeddedBroker", "FlyMQClient", "FlyMQError", "__version__"]
+__all__ = ["AsyncFlyMQClient", "EmbeddedBroker", "FlyMQClient", "FlyMQError", "__version__"]
 
 # Imported on first use: `flymq version` needs none of it, a test needs only the broker.
 _MODULES = {
+    "AsyncFlyMQClient": "flymq.client.aio",
     "EmbeddedBroker": "flymq.testing.embedded",
     "FlyMQClient": "flymq.client.client",
     "FlyMQError": "flymq.client.errors",

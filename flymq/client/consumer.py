@@ -142,6 +142,10 @@ class Consumer:
         self._in_hand = message
         return message
 
+    def at_hand(self) -> bool:
+        """Whether the next message is here, so that `next` does not wait for anything."""
+        return self._buffer.has_head() and time.monotonic() < self._service_at
+
     def poll(self, timeout: float = 1.0, max_records: int = _RECORDS_MAX) -> list[Message[Any, Any]]:
         """Up to `max_records` messages, in order for each partition; none after `timeout` seconds without any.
 
@@ -366,6 +370,10 @@ class Consumer:
 
     # -- committing -------------------------------------------------------------------------------
 
+    def take_in_hand(self, message: Message[Any, Any] | None) -> None:
+        """For who yields on behalf of this consumer: what its loop has in hand, in place of what it has here."""
+        self._in_hand = message
+
     def _finish_in_hand(self) -> None:
         message = self._in_hand
         if message is not None:
@@ -536,9 +544,10 @@ class Consumer:
         an exception is on its way (in a `finally`, say).
         """
         error = sys.exc_info()[1]
-        self._close(commit, timeout, failed=error is not None and error is not self._outer_error)
+        self.finish(commit, timeout, failed=error is not None and error is not self._outer_error)
 
-    def _close(self, commit: bool | None, timeout: float, *, failed: bool) -> None:
+    def finish(self, commit: bool | None, timeout: float, *, failed: bool) -> None:
+        """`close`, told whether the message in hand failed."""
         if self._closed:
             return
         deadline = time.monotonic() + timeout
@@ -571,7 +580,7 @@ class Consumer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close(None, 5.0, failed=kind is not None)
+        self.finish(None, 5.0, failed=kind is not None)
 
     def _what(self) -> str:
         return self._topics.pattern if isinstance(self._topics, re.Pattern) else ", ".join(self._topics)
