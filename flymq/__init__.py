@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from flymq.client.aio import AsyncFlyMQClient
     from flymq.client.client import FlyMQClient
     from flymq.client.errors import FlyMQError
-    from flymq.testing.embedded import EmbeddedBroker
+    from flymq.testing.embedded import AsyncEmbeddedBroker, EmbeddedBroker
 
-__all__ = ["AsyncFlyMQClient", "EmbeddedBroker", "FlyMQClient", "FlyMQError", "__version__"]
+__all__ = ["AsyncEmbeddedBroker", "AsyncFlyMQClient", "EmbeddedBroker", "FlyMQClient", "FlyMQError", "__version__"]
 
 # Imported on first use: `flymq version` needs none of it, a test needs only the broker.
 _MODULES = {
+    "AsyncEmbeddedBroker": "flymq.testing.embedded",
     "AsyncFlyMQClient": "flymq.client.aio",
     "EmbeddedBroker": "flymq.testing.embedded",
     "FlyMQClient": "flymq.client.client",

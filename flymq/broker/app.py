@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from flymq.broker.context import RequestContext
 from flymq.broker.net.server import Server
 from flymq.broker.wiring import make_server, open_engine, wire
 from flymq.core.settings import BrokerConfig, host_port
@@ -37,16 +38,22 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 class Broker:
     """One running broker on the running loop: `await start()`, `await stop()`.
 
+    `on_request(name of the API, context)` is told of every request, where tests want to know.
     `addresses` are (host, port) of its listeners, as bound.
     """
 
     def __init__(
-        self, config: BrokerConfig, data_dir: str | None, on_fatal: Callable[[BaseException], None] | None = None
+        self,
+        config: BrokerConfig,
+        data_dir: str | None,
+        on_fatal: Callable[[BaseException], None] | None = None,
+        on_request: Callable[[str, RequestContext], None] | None = None,
     ) -> None:
         self.config = config
         self.addresses: list[tuple[str, int]] = []
         self.env: Env
         self._data_dir = data_dir
+        self._on_request = on_request
         self._on_fatal = on_fatal or (lambda failure: _log.critical("cannot go on: %s", failure))
         self._engine: Engine
         self._server: Server
@@ -65,7 +72,7 @@ class Broker:
             topics = self.services.topics
             self.services.groups.load(lambda topic_id: topics.by_id(topic_id) is not None)
             engine.logs.sweep({topic.id for topic in topics.all()})
-            self._server = make_server(self.services)
+            self._server = make_server(self.services, self._on_request)
             engine.logs.on_relief = self._server.relieved
             for listener in self.config.listeners:
                 port = await self._server.listen(listener.host, listener.port)

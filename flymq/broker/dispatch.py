@@ -126,6 +126,16 @@ def _remembering(decode: Callable[[memoryview], Any]) -> Callable[[memoryview], 
     return decode_or_recall
 
 
+def _observed(call: Call, on_request: Callable[[str, RequestContext], None]) -> Callable[..., Any]:
+    """The call's handler, and somebody who is told first."""
+
+    def handle(ctx: RequestContext, request: Any, services: Services) -> Any:
+        on_request(call.name, ctx)
+        return call.handle(ctx, request, services)
+
+    return handle
+
+
 class Request:
     """A request that has been handled, and its answer, which may be `Pending`."""
 
@@ -139,10 +149,13 @@ class Request:
 
 
 class Dispatcher:
-    """Shared by all connections."""
+    """Shared by all connections. `on_request` is told of every request before its handler: for tests."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(
+        self, services: Services, on_request: Callable[[str, RequestContext], None] | None = None
+    ) -> None:
         self.services = services
+        self._on_request = on_request
         self._calls: dict[tuple[int, int], Call] = {}
 
     def route(self, frame: memoryview, client_host: str, local_address: tuple[str, int]) -> Route:
@@ -156,7 +169,10 @@ class Dispatcher:
         ctx = RequestContext(header.api_key, header.api_version, header.client_id, client_host, local_address)
         id_size = int.from_bytes(frame[FIXED_HEAD_BYTES - 2 : FIXED_HEAD_BYTES], "big", signed=True)
         raw_id = bytes(frame[FIXED_HEAD_BYTES : FIXED_HEAD_BYTES + max(0, id_size)])
-        return Route(call, ctx, id_size, raw_id)
+        route = Route(call, ctx, id_size, raw_id)
+        if self._on_request is not None:
+            route.handle = _observed(call, self._on_request)
+        return route
 
     def failed(self, call: Call, request: Any) -> Any:
         """A handler, or what it left to be done later, raised: log it, and answer the API's own shape with

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flymq.broker.context import Services
+from flymq.broker.context import RequestContext, Services
 from flymq.broker.dispatch import Dispatcher
 from flymq.broker.net.server import Server
 from flymq.core.settings import BrokerConfig
@@ -61,12 +61,14 @@ def wire(env: Env, config: BrokerConfig, engine: Engine, on_fatal: Callable[[Bas
     return services
 
 
-def make_server(services: Services) -> Server:
+def make_server(
+    services: Services, on_request: Callable[[str, RequestContext], None] | None = None
+) -> Server:
     """A server that speaks for `services`; it does not listen yet."""
     config = services.config
     return Server(
         services.env,
-        Dispatcher(services),
+        Dispatcher(services, on_request),
         services.partitions,
         request_bytes_max=config.int("socket.request.max.bytes"),
         slots_max=config.int("flymq.connection.inflight.max"),

@@ -1,30 +1,34 @@
-"""A real broker inside a test: own thread, own loop, memory engine, a port of its own."""
+"""A real broker inside a test: `EmbeddedBroker` on a thread of its own, `AsyncEmbeddedBroker` on the running loop.
+
+Memory engine, a port of its own, no signal handlers; nothing is left when it stops.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from flymq.broker.app import Broker, new_event_loop
-from flymq.core.catalog import NewTopic, TopicError
-from flymq.core.settings import BrokerConfig, to_text
-from flymq.env import gather
+from flymq.broker.app import new_event_loop
+from flymq.testing.helpers import BrokerHelpers
+from flymq.testing.requests import SeenRequest
+from flymq.testing.running import HOST, RunningBroker, broker_config
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _START_TIMEOUT_S = 30.0
-_STOP_GRACE_S = 1.0
-_HOST = "127.0.0.1"
-# Nobody wants to wait for more members in a test.
-_DEFAULTS = {"group.initial.rebalance.delay.ms": "0"}
 
 
-class EmbeddedBroker:
+class EmbeddedBroker(BrokerHelpers):
     """A broker for the duration of a `with` block, or from `start()` to `stop()`.
 
         with flymq.EmbeddedBroker(topics={"orders": 3}) as broker:
             Producer({"bootstrap.servers": broker.bootstrap_servers})
+            broker.expect("orders", 1)
 
     `topics` maps names to partition counts, created before the broker is ready. `config` holds
     settings by Kafka's names; rebalances are not delayed unless it says so. `data_dir` keeps the
@@ -44,19 +48,15 @@ class EmbeddedBroker:
         port: int = 0,
     ) -> None:
         self._topics = dict(topics or {})
-        self._config = BrokerConfig(
-            [
-                {name: (text, "EmbeddedBroker") for name, text in {**_DEFAULTS, "listeners": f"PLAINTEXT://{_HOST}:{port}"}.items()},
-                {name: (to_text(value), "EmbeddedBroker(config=...)") for name, value in (config or {}).items()},
-            ]
-        )
+        self._config = broker_config(config, port, "EmbeddedBroker")
         self._data_dir = data_dir
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
         self._stopping: asyncio.Event
+        self._running: RunningBroker
         self._ready = threading.Event()
         self._failure: BaseException | None = None
-        self.host = _HOST
+        self.host = HOST
         self.port = 0
 
     @property
@@ -80,6 +80,7 @@ class EmbeddedBroker:
 
     def stop(self) -> None:
         """Close every connection and end the thread. Harmless where it does not run."""
+        self._close_helper()
         thread, self._thread = self._thread, None
         if thread is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
@@ -93,7 +94,31 @@ class EmbeddedBroker:
     ) -> None:
         self.stop()
 
+    def create_topics(self, topics: Mapping[str, int]) -> None:
+        """Create those that are missing: name -> partitions. Raises ValueError for one that can't be."""
+        self._on_loop(self._running.create(topics))
+
+    def wipe(self) -> None:
+        """As if just started: no topics, groups, offsets, and no requests seen.
+
+        Clients stay connected: producers may go on, members find themselves out of their groups.
+        """
+        self._on_loop(self._running.wipe())
+
+    def requests(self, api: str | None = None, *, client_id: str | None = None) -> list[SeenRequest]:
+        """What the broker was asked since it started or was wiped: of an API ("Produce"), of a client, or all.
+
+            assert not broker.requests("OffsetCommit")
+        """
+        return self._running.requests.of(api, client_id)
+
     # -- the broker's thread ----------------------------------------------------------------------
+
+    def _on_loop(self, work: Coroutine[Any, Any, R]) -> R:
+        if self._thread is None:
+            work.close()
+            raise RuntimeError("the broker does not run: call start(), or use it with `with`")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_START_TIMEOUT_S)
 
     def _run(self) -> None:
         loop = self._loop = new_event_loop()
@@ -107,21 +132,106 @@ class EmbeddedBroker:
 
     async def _serve(self) -> None:
         self._stopping = asyncio.Event()
-        broker = Broker(self._config, self._data_dir)
-        await broker.start()
+        self._running = RunningBroker(self._config, self._data_dir)
+        self.port = await self._running.start(self._topics)
+        self._ready.set()
         try:
-            await self._create_topics(broker)
-            self.port = broker.addresses[0][1]
-            self._ready.set()
             await self._stopping.wait()
         finally:
-            await broker.stop(_STOP_GRACE_S)
+            await self._running.stop()
 
-    async def _create_topics(self, broker: Broker) -> None:
-        topics = broker.services.topics
-        wanted = [NewTopic(name, count) for name, count in self._topics.items() if topics.get(name) is None]
-        done: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        gather([topics.create(new) for new in wanted]).then(done.set_result)
-        for result in await done:
-            if isinstance(result, TopicError):
-                raise ValueError(result.message)
+
+class _HelpersAt(BrokerHelpers):
+    def __init__(self, broker: AsyncEmbeddedBroker) -> None:
+        self._broker = broker
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return self._broker.bootstrap_servers
+
+
+def _awaited(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
+    """The helper of the same name, on a thread: the loop has a broker to run."""
+
+    @functools.wraps(method)
+    async def call(self: AsyncEmbeddedBroker, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await asyncio.to_thread(method, self._helpers, *args, **kwargs)
+
+    return call  # type: ignore[return-value]  # wraps keeps the method's own type
+
+
+class AsyncEmbeddedBroker:
+    """`EmbeddedBroker` on the running loop; the same arguments, the same helpers, awaited.
+
+        async with flymq.AsyncEmbeddedBroker(topics={"orders": 3}) as broker:
+            producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers)
+
+    What blocks this loop, a synchronous client for one, blocks the broker: it would wait for ever.
+    """
+
+    def __init__(
+        self,
+        topics: Mapping[str, int] | None = None,
+        config: Mapping[str, Any] | None = None,
+        *,
+        data_dir: str | None = None,
+        port: int = 0,
+    ) -> None:
+        self._topics = dict(topics or {})
+        self._config = broker_config(config, port, "AsyncEmbeddedBroker")
+        self._data_dir = data_dir
+        self._running: RunningBroker | None = None
+        self._helpers = _HelpersAt(self)
+        self.host = HOST
+        self.port = 0
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """`host:port`, as every Kafka client wants it."""
+        return f"{self.host}:{self.port}"
+
+    async def start(self) -> Self:
+        """Return once clients can connect."""
+        running = RunningBroker(self._config, self._data_dir)
+        self.port = await running.start(self._topics)
+        self._running = running
+        return self
+
+    async def stop(self) -> None:
+        """Close every connection. Harmless where it does not run."""
+        await asyncio.to_thread(self._helpers._close_helper)
+        running, self._running = self._running, None
+        if running is not None:
+            await running.stop()
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _started(self) -> RunningBroker:
+        if self._running is None:
+            raise RuntimeError("the broker does not run: await start(), or use it with `async with`")
+        return self._running
+
+    async def create_topics(self, topics: Mapping[str, int]) -> None:
+        """See `EmbeddedBroker.create_topics`."""
+        await self._started().create(topics)
+
+    async def wipe(self) -> None:
+        """See `EmbeddedBroker.wipe`."""
+        await self._started().wipe()
+
+    def requests(self, api: str | None = None, *, client_id: str | None = None) -> list[SeenRequest]:
+        """See `EmbeddedBroker.requests`."""
+        return self._started().requests.of(api, client_id)
+
+    seed = _awaited(BrokerHelpers.seed)
+    records = _awaited(BrokerHelpers.records)
+    expect = _awaited(BrokerHelpers.expect)
+    committed = _awaited(BrokerHelpers.committed)
+    lag = _awaited(BrokerHelpers.lag)
+    wait_for_group = _awaited(BrokerHelpers.wait_for_group)

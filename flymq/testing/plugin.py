@@ -1,0 +1,143 @@
+"""The pytest plugin: fixtures that give a test a broker. It comes with the package; no conftest needed.
+
+Loaded by every pytest run where flymq is installed, so nothing is imported before a fixture needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from flymq.client.client import FlyMQClient
+    from flymq.testing.embedded import EmbeddedBroker
+    from flymq.testing.external import ExternalBroker
+
+_VARIABLE = "FLYMQ_TEST_BOOTSTRAP"
+_MARKER = (
+    "flymq(topics={name: partitions}, config={setting: value}): "
+    "what the test's broker begins with; config is for flymq_isolated"
+)
+_USAGE_ERROR = 4  # as pytest ends where its command line is wrong
+_NAME_MAX = 200
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("flymq").addoption(
+        "--flymq-bootstrap",
+        metavar="HOST:PORT",
+        default=os.environ.get(_VARIABLE),
+        help=f"Run the tests that use flymq's fixtures on this cluster instead of embedded brokers. [${_VARIABLE}]",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", _MARKER)
+
+
+def _marked(request: pytest.FixtureRequest, name: str) -> dict[str, Any]:
+    marker = request.node.get_closest_marker("flymq")
+    return dict(marker.kwargs.get(name) or {}) if marker is not None else {}
+
+
+def _need_embedded(request: pytest.FixtureRequest, fixture: str) -> None:
+    if request.config.getoption("flymq_bootstrap"):
+        pytest.skip(f"{fixture} makes brokers of its own, which --flymq-bootstrap has none of")
+
+
+@pytest.fixture(scope="session")
+def flymq_broker(request: pytest.FixtureRequest) -> Iterator[EmbeddedBroker | ExternalBroker]:
+    """One broker for the run, or for the xdist worker: shared, so use topics and groups of your own."""
+    address = request.config.getoption("flymq_bootstrap")
+    if address:
+        yield from _external(address)
+        return
+    from flymq.testing.embedded import EmbeddedBroker
+
+    with EmbeddedBroker() as broker:
+        yield broker
+
+
+def _external(address: str) -> Iterator[ExternalBroker]:
+    from flymq.client.errors import FlyMQError
+    from flymq.testing.external import ExternalBroker
+
+    broker = ExternalBroker(address)
+    try:
+        broker.check()
+    except FlyMQError as error:
+        pytest.exit(f"--flymq-bootstrap={address}: {error}\n  {error.hint}", returncode=_USAGE_ERROR)
+    try:
+        yield broker
+    finally:
+        broker.close()
+
+
+@pytest.fixture
+def flymq(
+    request: pytest.FixtureRequest, flymq_broker: EmbeddedBroker | ExternalBroker
+) -> EmbeddedBroker | ExternalBroker:
+    """The run's broker, wiped: no topics but the marker's, no groups, no offsets."""
+    if _marked(request, "config"):
+        raise pytest.UsageError("the flymq marker's config is for flymq_isolated: the fixture flymq shares its broker")
+    flymq_broker.wipe()
+    flymq_broker.create_topics(_marked(request, "topics"))
+    return flymq_broker
+
+
+@pytest.fixture
+def flymq_bootstrap_servers(flymq: EmbeddedBroker | ExternalBroker) -> str:
+    """`host:port` of the wiped broker, for any client."""
+    return flymq.bootstrap_servers
+
+
+@pytest.fixture
+def flymq_client(flymq: EmbeddedBroker | ExternalBroker) -> Iterator[FlyMQClient]:
+    """A `FlyMQClient` of the wiped broker, closed in the end."""
+    from flymq.client.client import FlyMQClient
+
+    with FlyMQClient(flymq.bootstrap_servers) as client:
+        yield client
+
+
+@pytest.fixture
+def flymq_topic(request: pytest.FixtureRequest, flymq: EmbeddedBroker | ExternalBroker) -> str:
+    """The name of an empty topic with one partition, named after the test."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", request.node.name)[:_NAME_MAX].strip("-.") or "topic"
+    if request.config.getoption("flymq_bootstrap"):
+        name += f"-{os.urandom(4).hex()}"  # it is not alone there
+    flymq.create_topics({name: 1})
+    return name
+
+
+@pytest.fixture
+def flymq_isolated(request: pytest.FixtureRequest) -> Iterator[EmbeddedBroker]:
+    """A broker for this test alone, with the marker's topics and config."""
+    _need_embedded(request, "flymq_isolated")
+    from flymq.testing.embedded import EmbeddedBroker
+
+    with EmbeddedBroker(_marked(request, "topics"), _marked(request, "config")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def flymq_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., EmbeddedBroker]]:
+    """Makes started brokers, `flymq_factory(topics=..., config=..., data_dir=...)`; all are stopped in the end."""
+    _need_embedded(request, "flymq_factory")
+    from flymq.testing.embedded import EmbeddedBroker
+
+    made: list[EmbeddedBroker] = []
+
+    def make(*args: Any, **kwargs: Any) -> EmbeddedBroker:
+        made.append(EmbeddedBroker(*args, **kwargs).start())
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        for broker in made:
+            broker.stop()

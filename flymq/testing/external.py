@@ -1,0 +1,62 @@
+"""A cluster that runs already, in place of an embedded broker: `pytest --flymq-bootstrap=host:port`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flymq.client.errors import FlyMQError
+from flymq.client.messages import ProduceReport
+from flymq.testing.helpers import BrokerHelpers
+
+
+class ExternalBroker(BrokerHelpers):
+    """Somebody's cluster. Only topics that were made through this object, and groups asked about, are ever deleted."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._servers = bootstrap_servers
+        self._topics: set[str] = set()
+        self._groups: set[str] = set()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """As it was given."""
+        return self._servers
+
+    def check(self) -> None:
+        """Return if it answers. Raises `FlyMQError`."""
+        self._client().ping()
+
+    def create_topics(self, topics: Mapping[str, int]) -> None:
+        """Create those that are missing: name -> partitions; they are deleted in the end."""
+        there = set(self._client().list_topics())
+        for name, partitions in topics.items():
+            if name not in there:
+                self._client().create_topic(name, partitions=partitions)
+                self._topics.add(name)
+
+    def seed(self, topic: str, items: Iterable[Any], *, partitions: int = 1) -> ProduceReport:
+        """As with an embedded broker. A topic that was there before stays in the end, with the messages."""
+        self.create_topics({topic: partitions})
+        return super().seed(topic, items, partitions=partitions)
+
+    def wait_for_group(
+        self, group: str, *, state: str = "Stable", members: int | None = None, timeout: float = 10.0
+    ) -> None:
+        """As with an embedded broker; the group is deleted in the end."""
+        self._groups.add(group)
+        super().wait_for_group(group, state=state, members=members, timeout=timeout)
+
+    def wipe(self) -> None:
+        """Delete what came about through this object. Everything else on the cluster stays."""
+        topics, self._topics = self._topics, set()
+        groups, self._groups = self._groups, set()
+        self._client().topics.delete(*sorted(topics), missing_ok=True)
+        for group in sorted(groups):
+            with contextlib.suppress(FlyMQError):  # it has members still: somebody's
+                self._client().groups.delete(group, missing_ok=True)
+
+    def close(self) -> None:
+        self.wipe()
+        self._close_helper()

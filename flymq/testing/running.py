@@ -1,0 +1,86 @@
+"""A broker on the running loop, for tests: started with topics, wiped, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from flymq.broker.app import Broker
+from flymq.core.catalog import NewTopic, TopicError
+from flymq.core.group.events import LeaveGroup
+from flymq.core.settings import BrokerConfig, to_text
+from flymq.env import Token, gather
+from flymq.testing.requests import RequestLog
+
+HOST = "127.0.0.1"
+STOP_GRACE_S = 1.0
+# Nobody wants to wait for more members in a test.
+_DEFAULTS = {"group.initial.rebalance.delay.ms": "0"}
+
+
+def broker_config(config: Mapping[str, Any] | None, port: int, who: str) -> BrokerConfig:
+    """Settings for a broker of a test. Raises `SettingError` for one that there is not, or its value."""
+    own = {**_DEFAULTS, "listeners": f"PLAINTEXT://{HOST}:{port}"}
+    return BrokerConfig(
+        [
+            {name: (text, who) for name, text in own.items()},
+            {name: (to_text(value), f"{who}(config=...)") for name, value in (config or {}).items()},
+        ]
+    )
+
+
+class RunningBroker:
+    """Everything here is called on the loop that it runs on."""
+
+    def __init__(self, config: BrokerConfig, data_dir: str | None) -> None:
+        self.requests = RequestLog()
+        self._broker = Broker(config, data_dir, on_request=self.requests.saw)
+
+    async def start(self, topics: Mapping[str, int]) -> int:
+        """Listen, create topics; the port. Raises `EngineError`, ValueError for a topic that can't be."""
+        await self._broker.start()
+        try:
+            await self.create(topics)
+        except BaseException:
+            await self.stop()
+            raise
+        return self._broker.addresses[0][1]
+
+    async def stop(self) -> None:
+        await self._broker.stop(STOP_GRACE_S)
+
+    async def create(self, topics: Mapping[str, int]) -> None:
+        """Create those of the topics that are missing. Raises ValueError."""
+        known = self._broker.services.topics
+        wanted = [NewTopic(name, count) for name, count in topics.items() if known.get(name) is None]
+        for result in await _done(gather([known.create(new) for new in wanted])):
+            if isinstance(result, TopicError):
+                raise ValueError(result.message)
+
+    async def wipe(self) -> None:
+        """As if just started: no topics but Kafka's own, no groups, offsets, seen requests. Clients stay connected."""
+        await self._wipe_groups()
+        topics = self._broker.services.topics
+        await _done(gather([topics.delete(topic) for topic in topics.all() if not topic.is_internal]))
+        self.requests.clear()
+
+    async def _wipe_groups(self) -> None:
+        groups = self._broker.services.groups
+        listed = await _done(groups.list_groups(frozenset()))
+        names = [group.group_id for group in listed]
+        described = await _done(groups.describe(names)) if names else []
+        leaving = [
+            LeaveGroup(group.group_id, [(member.member_id, member.instance_id) for member in group.members])
+            for group in described
+            if getattr(group, "members", None)
+        ]
+        await _done(gather([groups.request(event) for event in leaving]))
+        if names:
+            await _done(groups.delete(names))
+
+
+async def _done(token: Token) -> Any:
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    token.then(future.set_result)
+    return await future
