@@ -126,6 +126,12 @@ class Connection:
                 probe(self.addresses, self.connect_timeout, self._tls, sasl=self._sasl is not None)
                 self._reached = True
 
+    def check(self) -> None:
+        """Whether a broker answers now, however it was before. Raises as `reach` does, within `connect_timeout`."""
+        if self._closed:
+            raise ClosedError("the client is closed")
+        probe(self.addresses, self.connect_timeout, self._tls, sasl=self._sasl is not None)
+
     def consumer(self, *, auto_create_topics: bool = False, **settings: Any) -> Any:
         """A new `KafkaConsumer` that never commits by itself; subscribed to nothing."""
         kind = kafka().KafkaConsumer

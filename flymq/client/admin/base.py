@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from flymq.client.connection import Connection
-from flymq.client.errors import TopicNotFoundError, did_you_mean, of_code, translate
+from flymq.client.errors import BrokerUnavailableError, TopicNotFoundError, did_you_mean, of_code, translate
 from flymq.client.kafka_python import topic_partition
 from flymq.client.messages import Partition
+
+EARLIEST = -2
+LATEST = -1
+
+# Nothing was sent: kafka-python waits up to half a minute before it connects again to a broker that was away.
+_NOT_SENT = ("NodeNotReadyError", "UnknownBrokerIdError")
+# COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR: not done, and soon over.
+_COORDINATOR_MOVES = (14, 15, 16)
+_AGAIN_S = 0.02
 
 
 class Admin:
@@ -18,12 +28,29 @@ class Admin:
         self._connection = connection
 
     def _ask(self, what: str, call: Callable[[Any], Any]) -> Any:
-        """`call(admin)`. Raises the `FlyMQError` of whatever goes wrong, said as `what`."""
-        admin = self._connection.admin()
-        try:
-            return call(admin)
-        except Exception as error:
-            raise translate(error, what) from error
+        """`call(admin)`, again where it was certainly not done and may be soon: after a broker's restart, while a
+        coordinator moves. Raises the `FlyMQError` of whatever goes wrong, said as `what`.
+        """
+        started = time.monotonic()
+        while True:
+            admin = self._connection.admin()
+            try:
+                return call(admin)
+            except Exception as error:
+                failure = translate(error, what)
+                cause = error
+            spent = time.monotonic() - started
+            if isinstance(failure, BrokerUnavailableError):
+                self._connection.check()  # says what is wrong with the address, if it is that
+                _forget_backoff(admin)
+                may_repeat = type(cause).__name__ in _NOT_SENT and spent < self._connection.connect_timeout
+                if not may_repeat:
+                    raise BrokerUnavailableError(f"{what}: lost the connection to a broker ({cause})") from cause
+            elif getattr(cause, "errno", None) in _COORDINATOR_MOVES and spent < self._connection.timeout:
+                _forget_coordinators(admin)
+            else:
+                raise failure from cause
+            time.sleep(_AGAIN_S)
 
     def _metadata(self, names: list[str] | None, what: str) -> list[dict[str, Any]]:
         """Kafka's metadata of these topics, or of all. Raises `TopicNotFoundError`, or what else their codes say."""
@@ -40,6 +67,12 @@ class Admin:
         hint = did_you_mean(name, known) or f"create it: client.create_topic({name!r})"
         return TopicNotFoundError(f"there is no topic {name}", hint=hint)
 
+    def _no_topics(self, names: Sequence[str]) -> TopicNotFoundError:
+        """For several, each with its own suggestion."""
+        known = self._ask("list topics", lambda admin: admin.list_topics())
+        near = [f"{name}: {meant}" for name in names if (meant := did_you_mean(name, known))]
+        return TopicNotFoundError(f"there are no topics {', '.join(names)}", hint="; ".join(near) or None)
+
     def _offsets(self, what: str, partitions: Iterable[Partition], at: int) -> dict[Partition, int]:
         """The offset at a time of each partition: ms since the epoch, EARLIEST or LATEST. -1: nothing as late."""
         wanted = {topic_partition(partition): at for partition in partitions}
@@ -49,5 +82,10 @@ class Admin:
         return {Partition(*key): value.offset for key, value in found.items()}
 
 
-EARLIEST = -2
-LATEST = -1
+def _forget_backoff(admin: Any) -> None:
+    for node in list(admin._manager._backoff):
+        admin._manager.reset_backoff(node)
+
+
+def _forget_coordinators(admin: Any) -> None:
+    admin._manager.cluster._coordinators.clear()

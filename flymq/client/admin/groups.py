@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from flymq.client.admin.base import EARLIEST, LATEST, Admin
+from flymq.client.admin.base import LATEST, Admin
 from flymq.client.admin.topics import TopicAdmin
 from flymq.client.admin.types import GroupDescription, GroupListing, Member, OffsetChange, PartitionLag
 from flymq.client.connection import Connection
 from flymq.client.errors import (
-    FlyMQError,
+    CommitFailedError,
     GroupActiveError,
     GroupNotFoundError,
     InvalidArgumentError,
     OffsetOutOfRangeError,
     PartitionNotFoundError,
+    TopicNotFoundError,
     did_you_mean,
-    of_code,
 )
-from flymq.client.kafka_python import commit_offsets
+from flymq.client.kafka_python import commit_offsets, kafka
 from flymq.client.messages import Partition
 
 _NOT_FOUND = 69
 # Evicted members come back at once; between their leaving and their joining there is time for a commit.
 _EVICTIONS_MAX = 20
 _EVICTION_WAIT_S = 0.02
+_DELETIONS_MAX = 5
+_FORCE_HINT = "stop them first, or evict them with force=True (flymq-cli groups reset --force)"
 _ERROR_NUMBER = re.compile(r"\[Error (-?\d+)\] ?(.*)")
 
 
@@ -87,16 +90,17 @@ class GroupAdmin(Admin):
         """Move a group to another place: every partition that it has committed, or all of these topics'.
 
         `to`: "earliest", "latest", an offset, a time (aware datetime: the first message then or later), or a mapping of
-        partitions to offsets. `partitions`: only those numbers. `dry_run` changes nothing. `force` makes members leave
-        first; they may come back and begin where the reset says.
+        partitions to offsets. `partitions`: only those numbers. `force` makes members leave first; they may come back
+        and begin where the reset says. `dry_run` changes nothing, and refuses what would be refused without it.
+        Naming topics or partitions that the group has not committed is how to place a group that does not exist yet.
         Returns before and after, sorted.
 
         Raises `GroupActiveError` with the names of the members there are; `GroupNotFoundError`; `TopicNotFoundError`;
-        `OffsetOutOfRangeError` for an offset that a log does not have.
+        `PartitionNotFoundError`; `OffsetOutOfRangeError` for an offset that a log does not have.
         """
         before = self.offsets(group)
         targets = self._targets(group, before, topics, partitions, to)
-        after = self._after(to, targets)
+        after = self._after(group, to, targets)
         changes = [OffsetChange(*partition, before.get(partition), after[partition]) for partition in targets]
         if not dry_run:
             self._move(group, after, force=force)
@@ -105,31 +109,45 @@ class GroupAdmin(Admin):
         return changes
 
     def delete(self, *groups: str, missing_ok: bool = False) -> None:
-        """Delete groups and their offsets. Raises `GroupActiveError`, and `GroupNotFoundError` unless `missing_ok`."""
+        """Delete groups and their offsets, one after the other.
+
+        Raises `GroupActiveError`, and `GroupNotFoundError` unless `missing_ok`; those after it are left as they are.
+        """
         for group in groups:
             self._delete(group, missing_ok=missing_ok)
 
     def _delete(self, group: str, *, missing_ok: bool) -> None:
         what = f"delete group {_checked(group)}"
-        answer = self._ask(what, lambda admin: admin.delete_groups([group]))[group]
-        if answer not in ("OK", "GroupIdNotFoundError") or (answer == "GroupIdNotFoundError" and not missing_ok):
-            if answer == "GroupIdNotFoundError":
-                raise self._no_group(group)
-            if answer == "NonEmptyGroupError":
-                raise self._active(group, self.members(group))
-            raise FlyMQError(f"{what}: {answer}", code=answer)
+
+        def call(admin: Any) -> None:
+            answer = admin.delete_groups([group])[group]
+            if answer != "OK":
+                raise getattr(kafka().errors, answer)()
+
+        try:
+            self._ask(what, call)
+        except GroupNotFoundError:
+            if not missing_ok:
+                raise self._no_group(group) from None
+        except GroupActiveError:
+            raise self._active(group, self.members(group), hint="stop them first") from None
 
     # -- describing -------------------------------------------------------------------------------
 
     def _describe(self, group: str) -> dict[str, Any]:
         what = f"describe group {_checked(group)}"
-        found: dict[str, Any] = self._ask(what, lambda admin: admin.describe_groups([group]))[group]
-        number = _ERROR_NUMBER.match(found["error"] or "")
-        if (number and int(number[1]) == _NOT_FOUND) or (not number and found["group_state"] == "Dead"):
-            if not self.offsets(group):
-                raise self._no_group(group)
-        elif number:
-            raise of_code(int(number[1]), what, detail=number[2])
+
+        def call(admin: Any) -> dict[str, Any]:
+            found: dict[str, Any] = admin.describe_groups([group])[group]
+            number = _ERROR_NUMBER.match(found["error"] or "")
+            if number and int(number[1]) != _NOT_FOUND:
+                raise kafka().errors.for_code(int(number[1]))(number[2])
+            return found
+
+        found: dict[str, Any] = self._ask(what, call)
+        # Dead: of a group that does not exist, from brokers that have no error for it.
+        if (found["error"] or found["group_state"] == "Dead") and not self.offsets(group):
+            raise self._no_group(group)
         return found
 
     def _no_group(self, group: str) -> GroupNotFoundError:
@@ -161,11 +179,17 @@ class GroupAdmin(Admin):
     def _ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """End offsets; a partition that was deleted since has none."""
         names = sorted({partition.topic for partition in partitions})
-        if not names:
-            return {}
-        found = self._ask("describe topics", lambda admin: admin.describe_topics(names))
-        exist = {Partition(topic["name"], row["partition_index"]) for topic in found for row in topic["partitions"]}
-        return self._offsets("look up offsets", sorted(exist.intersection(partitions)), LATEST)
+        for _ in range(_DELETIONS_MAX):
+            found = self._ask("describe topics", lambda admin: admin.describe_topics(names)) if names else []
+            led = {
+                Partition(topic["name"], row["partition_index"])
+                for topic in found
+                for row in topic["partitions"]
+                if row["leader_id"] >= 0
+            }
+            with contextlib.suppress(TopicNotFoundError):  # deleted between the two questions
+                return self._offsets("look up offsets", sorted(led.intersection(partitions)), LATEST)
+        return {}
 
     # -- resetting --------------------------------------------------------------------------------
 
@@ -180,7 +204,8 @@ class GroupAdmin(Admin):
         if isinstance(to, Mapping):
             found = [Partition(*partition) for partition in to]
         elif topics is not None:
-            found = [Partition(topic, number) for topic in topics for number in self._topics.offsets(topic)]
+            names = [topics] if isinstance(topics, str) else topics
+            found = [Partition(topic, number) for topic in names for number in self._topics.offsets(topic)]
         elif before:
             found = builtins.list(before)
         else:
@@ -190,14 +215,15 @@ class GroupAdmin(Admin):
             )
         if partitions is None:
             return sorted(found)
-        numbers = set(partitions)
-        chosen = sorted(partition for partition in found if partition.partition in numbers)
-        if not chosen:
-            raise PartitionNotFoundError(f"group {group}: none of the partitions {sorted(numbers)} to reset")
-        return chosen
+        missing = {*partitions}.difference(partition.partition for partition in found)
+        if missing:
+            raise PartitionNotFoundError(
+                f"reset group {group}: there is no partition {min(missing)} to reset",
+                hint=f"there are {', '.join(map(str, sorted(found)))}",
+            )
+        return sorted(partition for partition in found if partition.partition in {*partitions})
 
-    def _after(self, to: Any, targets: Sequence[Partition]) -> dict[Partition, int]:
-        what = "look up offsets"
+    def _after(self, group: str, to: Any, targets: Sequence[Partition]) -> dict[Partition, int]:
         if isinstance(to, Mapping):
             after = {partition: to[partition] for partition in targets}
         elif isinstance(to, int) and not isinstance(to, bool):
@@ -208,14 +234,17 @@ class GroupAdmin(Admin):
             if missing:
                 raise PartitionNotFoundError(f"there is no partition {missing[0]} any more")
             return {partition: by_topic[partition.topic][partition.partition] for partition in targets}
-        starts = self._offsets(what, targets, EARLIEST)
-        ends = self._offsets(what, targets, LATEST)
-        for partition, offset in after.items():
-            if not starts[partition] <= offset <= ends[partition]:
-                raise OffsetOutOfRangeError(
-                    f"{partition} has no offset {offset}",
-                    hint=f"it has {starts[partition]} to {ends[partition]}, the end",
-                )
+        for topic in sorted({partition.topic for partition in targets}):
+            numbers = [partition.partition for partition in targets if partition.topic == topic]
+            starts = self._topics.offsets(topic, "earliest", partitions=numbers)
+            ends = self._topics.offsets(topic, "latest", partitions=numbers)
+            for number in numbers:
+                offset = after[Partition(topic, number)]
+                if not starts[number] <= offset <= ends[number]:
+                    raise OffsetOutOfRangeError(
+                        f"reset group {group}: {topic}-{number} has no offset {offset}",
+                        hint=f"it has {starts[number]} to {ends[number]}, the end",
+                    )
         return after
 
     def _check_idle(self, group: str, *, force: bool) -> None:
@@ -227,19 +256,22 @@ class GroupAdmin(Admin):
         """Commit as nobody's member, which a group takes only while it is empty."""
         offsets = commit_offsets(after)
         what = f"reset group {group}"
+
+        def call(admin: Any) -> None:
+            for error in admin.alter_group_offsets(group, offsets).values():
+                if error.errno:
+                    raise error()
+
         self._check_idle(group, force=force)
         for _ in range(_EVICTIONS_MAX):
             if force:
                 self._evict(group)
-            answers = self._ask(what, lambda admin: admin.alter_group_offsets(group, offsets))
-            numbers = {error.errno for error in answers.values() if error.errno}
-            if not numbers:
+            try:
+                self._ask(what, call)
                 return
-            members = self.members(group)
-            if not members:
-                raise of_code(numbers.pop(), what)
-            if not force:
-                raise self._active(group, members)
+            except CommitFailedError:  # by whoever has joined since we looked
+                if not force:
+                    self._check_idle(group, force=False)
             time.sleep(_EVICTION_WAIT_S)
         raise self._active(group, self.members(group), "they come back as fast as they are made to leave")
 
@@ -257,12 +289,11 @@ class GroupAdmin(Admin):
         if removed:
             self._ask(f"evict the members of group {group}", lambda admin: admin.remove_group_members(group, removed))
 
-    def _active(self, group: str, members: Sequence[Member], why: str = "") -> GroupActiveError:
+    def _active(
+        self, group: str, members: Sequence[Member], why: str = "", hint: str = _FORCE_HINT
+    ) -> GroupActiveError:
         who = ", ".join(map(str, members)) or "they have left just now"
-        error = GroupActiveError(
-            f"group {group} has active members: {who}{'; ' + why if why else ''}",
-            hint="stop them first, or evict them with force=True (flymq-cli groups reset --force)",
-        )
+        error = GroupActiveError(f"group {group} has active members: {who}{'; ' + why if why else ''}", hint=hint)
         error.members = tuple(members)
         return error
 

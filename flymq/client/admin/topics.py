@@ -16,7 +16,6 @@ from flymq.client.errors import (
     InvalidArgumentError,
     PartitionNotFoundError,
     RequestTimeoutError,
-    TopicNotFoundError,
     did_you_mean,
     of_code,
 )
@@ -52,17 +51,17 @@ class TopicAdmin(Admin):
         """Partitions with their offsets, and the settings that were given. Raises `TopicNotFoundError`."""
         what = f"describe topic {check_topic(name)}"
         (topic,) = self._metadata([name], what)
-        partitions = [Partition(name, row["partition_index"]) for row in topic["partitions"]]
-        starts = self._offsets(what, partitions, EARLIEST)
-        ends = self._offsets(what, partitions, LATEST)
+        led = [Partition(name, row["partition_index"]) for row in topic["partitions"] if row["leader_id"] >= 0]
+        starts = self._offsets(what, led, EARLIEST)
+        ends = self._offsets(what, led, LATEST)
         rows = [
             PartitionInfo(
                 partition=row["partition_index"],
                 leader=row["leader_id"],
                 replicas=list(row["replica_nodes"]),
                 isr=list(row["isr_nodes"]),
-                start=starts[Partition(name, row["partition_index"])],
-                end=ends[Partition(name, row["partition_index"])],
+                start=starts.get(Partition(name, row["partition_index"])),
+                end=ends.get(Partition(name, row["partition_index"])),
             )
             for row in topic["partitions"]
         ]
@@ -110,29 +109,31 @@ class TopicAdmin(Admin):
         """
         what = f"create topic {check_topic(name)}"
         for number, meaning in ((partitions, "partitions"), (replication_factor, "replication_factor")):
-            if number is not None and number < 1:
-                raise InvalidArgumentError(f"{what}: {meaning} is {number}", hint="give 1 or more, or None")
+            if number is not None and (not isinstance(number, int) or number < 1):
+                raise InvalidArgumentError(f"{what}: {meaning} is {number!r}", hint="give 1 or more, or None")
         wanted = {
             "num_partitions": partitions if partitions is not None else -1,
             "replication_factor": replication_factor if replication_factor is not None else -1,
-            "configs": {key: _text(value) for key, value in (config or {}).items()},
+            "configs": {key: _text(value) for key, value in (config or {}).items() if value is not None},
         }
         answer = self._ask(what, lambda admin: admin.create_topics({name: wanted}, raise_errors=False))
         (row,) = answer["topics"]
         code = row["error_code"]
-        if code == _EXISTS and exist_ok:
-            return
-        if code:
+        if code and not (code == _EXISTS and exist_ok):
             error = of_code(code, what, detail=row.get("error_message") or "")
             if code == _INVALID_CONFIG:
-                error = InvalidArgumentError(error.message, hint=self._near_setting(config or {}), code=error.code)
+                hint = self._near_setting(name, config or {})
+                error = InvalidArgumentError(error.message, hint=hint, code=error.code)
             raise error
         self._await_leaders(name, what)
 
-    def _near_setting(self, config: Mapping[str, Any]) -> str:
-        """Broker's settings of any topic are the names that are known; with no topic to ask about, none are."""
-        names = self.names(internal=True)
-        known = self.config(names[0]) if names else {}
+    def _near_setting(self, name: str, config: Mapping[str, Any]) -> str:
+        """The names that the broker knows are those of the settings which the topic would have without these."""
+        plain = {name: {"num_partitions": -1, "replication_factor": -1}}
+        answer = self._ask(
+            "list settings", lambda admin: admin.create_topics(plain, validate_only=True, raise_errors=False)
+        )
+        known = answer["topics"][0].get("configs") or {}
         for key in config:
             if known and key not in known:
                 return did_you_mean(key, known) or f"{key} is not a setting of topics"
@@ -151,24 +152,33 @@ class TopicAdmin(Admin):
             time.sleep(_READY_WAIT_S)
 
     def delete(self, *names: str, missing_ok: bool = False) -> None:
-        """Delete topics with all their messages. Those that exist are deleted even where others are missing.
+        """Delete topics with all their messages; on return, `list` shows them no more. Those that exist are deleted
+        even where others are missing: Kafka has no way of deleting all or none.
 
-        Raises `TopicNotFoundError` that names the missing ones, unless `missing_ok`.
+        Raises `TopicNotFoundError` that names the missing ones, unless `missing_ok`; for what else the broker refuses,
+        the first such error, after all others are deleted.
         """
-        if not names:
+        asked = list(dict.fromkeys(map(check_topic, names)))
+        if not asked:
             return
-        what = f"delete {', '.join(map(check_topic, names))}"
-        answer = self._ask(what, lambda admin: admin.delete_topics(list(names), raise_errors=False))
-        missing = []
+        what = f"delete {', '.join(asked)}"
+        answer = self._ask(what, lambda admin: admin.delete_topics(asked, raise_errors=False))
+        codes = {row["name"]: row["error_code"] for row in answer["topics"]}
+        self._await_gone([name for name in asked if not codes[name]], what)
         for row in answer["topics"]:
-            if row["error_code"] == _UNKNOWN_TOPIC:
-                missing.append(row["name"])
-            elif row["error_code"]:
+            if row["error_code"] not in (0, _UNKNOWN_TOPIC):
                 raise of_code(row["error_code"], f"delete {row['name']}", detail=row.get("error_message") or "")
+        missing = [name for name in asked if codes[name] == _UNKNOWN_TOPIC]
         if missing and not missing_ok:
-            if len(missing) == 1:
-                raise self._no_topic(missing[0])
-            raise TopicNotFoundError(f"there are no topics {', '.join(missing)}")
+            raise self._no_topic(missing[0]) if len(missing) == 1 else self._no_topics(missing)
+
+    def _await_gone(self, names: Sequence[str], what: str) -> None:
+        """A broker's metadata follows a deletion, some time later where the controller is another process."""
+        deadline = time.monotonic() + self._connection.timeout
+        while names and not {*names}.isdisjoint(self._ask(what, lambda admin: admin.list_topics())):
+            if time.monotonic() > deadline:
+                raise RequestTimeoutError(f"{what}: deleted, but still listed")
+            time.sleep(_READY_WAIT_S)
 
     def offsets(
         self, name: str, at: str | int | datetime = "latest", *, partitions: Sequence[int] | None = None
@@ -194,13 +204,15 @@ class TopicAdmin(Admin):
         return {partition.partition: offset for partition, offset in sorted(found.items())}
 
 
-def _spec(at: str | int | datetime) -> int:
+def _spec(at: object) -> int:
     """Kafka's number for a place in time."""
     if isinstance(at, str):
         if at not in ("earliest", "latest"):
             near = did_you_mean(at, ("earliest", "latest"))
             raise InvalidArgumentError(f"{at!r} is no place in a log", hint=near or '"earliest", "latest" or a time')
         return EARLIEST if at == "earliest" else LATEST
+    if isinstance(at, bool) or not isinstance(at, int | datetime):
+        raise InvalidArgumentError(f"{at!r} is no place in a log", hint='"earliest", "latest" or a time')
     ms = timestamp_ms(at)
     if ms < 0:
         raise InvalidArgumentError(f"{at!r} is before 1970", hint="give ms since the epoch, or a datetime")

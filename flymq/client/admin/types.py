@@ -20,14 +20,17 @@ class TopicInfo:
 
 @dataclass(frozen=True, slots=True)
 class PartitionInfo:
-    """A partition: node ids, and its offsets: `start` the log start offset, `end` after the last message."""
+    """A partition: node ids, and its offsets: `start` the log start offset, `end` after the last message.
+
+    Without a leader (`leader` is -1) nobody knows its offsets: they are None.
+    """
 
     partition: int
     leader: int
     replicas: list[int]
     isr: list[int]
-    start: int
-    end: int
+    start: int | None
+    end: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class PartitionLag:
-    """How far a group is in a partition. `committed`, `lag`: None without a commit; the owner's fields without one."""
+    """How far a group is in a partition. `end`: after the last message, None where the partition is gone or has no
+    leader. `lag`: never negative; None where `committed` or `end` is. The owner's fields: None where nobody has it.
+    """
 
     topic: str
     partition: int
