@@ -18,6 +18,9 @@ from flymq.client.probe import probe
 # kafka-python waits 100 ms before it asks again for a topic that was just created; asking costs us well under one.
 _METADATA_RETRY_MS = 10
 _MAX_IDLE_MS = 9 * 60 * 1000
+# All threads share one admin client, and kafka-python refuses what is beyond this: by default, the sixth request.
+_IN_FLIGHT = "max_in_flight_requests_per_connection"
+_ADMIN_IN_FLIGHT_MAX = 1000
 
 
 class Connection:
@@ -100,9 +103,17 @@ class Connection:
                 )
 
     def _net_client(self, **settings: Any) -> Any:
-        """kafka-python's hook for the network part: the two settings that it does not hand through."""
+        """kafka-python's hook for the network part: the settings that it does not hand through.
+
+        One is how long a connection may take that breaks later on and is made again: without it, 10 to 30 s.
+        """
         from kafka.net.compat import KafkaNetClient
 
+        setup_ms = int(min(self.timeout, self.connect_timeout) * 1000)
+        settings |= {
+            "socket_connection_setup_timeout_ms": setup_ms,
+            "socket_connection_setup_timeout_max_ms": setup_ms,
+        }
         client = KafkaNetClient(**settings)
         client.cluster.config["retry_backoff_ms"] = _METADATA_RETRY_MS
         client.cluster.config["allow_auto_create_topics"] = settings.get("allow_auto_create_topics", False)
@@ -126,11 +137,11 @@ class Connection:
                 probe(self.addresses, self.connect_timeout, self._tls, sasl=self._sasl is not None)
                 self._reached = True
 
-    def check(self) -> None:
-        """Whether a broker answers now, however it was before. Raises as `reach` does, within `connect_timeout`."""
+    def check(self, within: float) -> None:
+        """Return if a broker answers now, however it was before. Raises as `reach` does, after `within` seconds."""
         if self._closed:
             raise ClosedError("the client is closed")
-        probe(self.addresses, self.connect_timeout, self._tls, sasl=self._sasl is not None)
+        probe(self.addresses, within, self._tls, sasl=self._sasl is not None)
 
     def consumer(self, *, auto_create_topics: bool = False, **settings: Any) -> Any:
         """A new `KafkaConsumer` that never commits by itself; subscribed to nothing."""
@@ -149,7 +160,8 @@ class Connection:
         """The `KafkaAdminClient`: one for all, closed with the connection."""
         with self._lock:
             if self._admin is None:
-                self._admin = self._make(kafka().KafkaAdminClient, {})
+                settings = {} if _IN_FLIGHT in self._extra else {_IN_FLIGHT: _ADMIN_IN_FLIGHT_MAX}
+                self._admin = self._make(kafka().KafkaAdminClient, settings)
             return self._admin
 
     def _make(self, kind: Any, overrides: Mapping[str, Any]) -> Any:

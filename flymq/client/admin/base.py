@@ -31,7 +31,9 @@ class Admin:
         """`call(admin)`, again where it was certainly not done and may be soon: after a broker's restart, while a
         coordinator moves. Raises the `FlyMQError` of whatever goes wrong, said as `what`.
         """
-        started = time.monotonic()
+        patience = min(self._connection.connect_timeout, self._connection.timeout)
+        deadline = time.monotonic() + self._connection.timeout
+        reconnect_until = time.monotonic() + patience
         while True:
             admin = self._connection.admin()
             try:
@@ -39,14 +41,15 @@ class Admin:
             except Exception as error:
                 failure = translate(error, what)
                 cause = error
-            spent = time.monotonic() - started
+            now = time.monotonic()
             if isinstance(failure, BrokerUnavailableError):
-                self._connection.check()  # says what is wrong with the address, if it is that
+                if now < deadline:
+                    # Says what is wrong with the address, if it is that.
+                    self._connection.check(min(deadline - now, self._connection.connect_timeout))
                 _forget_backoff(admin)
-                may_repeat = type(cause).__name__ in _NOT_SENT and spent < self._connection.connect_timeout
-                if not may_repeat:
+                if type(cause).__name__ not in _NOT_SENT or now > reconnect_until:
                     raise BrokerUnavailableError(f"{what}: lost the connection to a broker ({cause})") from cause
-            elif getattr(cause, "errno", None) in _COORDINATOR_MOVES and spent < self._connection.timeout:
+            elif getattr(cause, "errno", None) in _COORDINATOR_MOVES and now < deadline:
                 _forget_coordinators(admin)
             else:
                 raise failure from cause
