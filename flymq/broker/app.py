@@ -81,7 +81,7 @@ class Broker:
         except StorageError as failure:
             await self._abandon_start()
             raise EngineError(f"cannot load the data folder: {failure}", "restore it from a copy") from failure
-        except EngineError:
+        except BaseException:  # a cancelled start, for one
             await self._abandon_start()
             raise
 

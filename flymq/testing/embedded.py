@@ -6,9 +6,9 @@ Memory engine, a port of its own, no signal handlers; nothing is left when it st
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial, wraps
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -33,10 +33,12 @@ class EmbeddedBroker(BrokerHelpers):
     `topics` maps names to partition counts, created before the broker is ready. `config` holds
     settings by Kafka's names; rebalances are not delayed unless it says so. `data_dir` keeps the
     data in that folder instead of memory. It binds port 0 itself and reports what it got, installs
-    no signal handlers and leaves no thread or socket behind.
+    no signal handlers and leaves no thread or socket behind. Started again, it is at the same port:
+    clients that were connected find it, with what it had if there is a `data_dir`, else empty.
 
     Raises `EngineError` where it cannot start (with `data_dir`: in use, not writable), `SettingError`
-    for a setting it does not know, ValueError for a topic that cannot be created.
+    for a setting it does not know, ValueError for a topic that cannot be created, RuntimeError where it
+    runs already.
     """
 
     def __init__(
@@ -48,7 +50,8 @@ class EmbeddedBroker(BrokerHelpers):
         port: int = 0,
     ) -> None:
         self._topics = dict(topics or {})
-        self._config = broker_config(config, port, "EmbeddedBroker")
+        self._configure = partial(broker_config, dict(config or {}), who="EmbeddedBroker")
+        self._config = self._configure(port)
         self._data_dir = data_dir
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
@@ -66,6 +69,10 @@ class EmbeddedBroker(BrokerHelpers):
 
     def start(self) -> Self:
         """Return once clients can connect."""
+        if self._thread is not None:
+            raise RuntimeError(f"the broker runs already, at {self.bootstrap_servers}")
+        if self.port:
+            self._config = self._configure(self.port)
         self._ready.clear()
         self._failure = None
         self._thread = threading.Thread(target=self._run, name="flymq-embedded", daemon=True)
@@ -96,29 +103,33 @@ class EmbeddedBroker(BrokerHelpers):
 
     def create_topics(self, topics: Mapping[str, int]) -> None:
         """Create those that are missing: name -> partitions. Raises ValueError for one that can't be."""
-        self._on_loop(self._running.create(topics))
+        self._on_loop(lambda running: running.create(topics))
 
     def wipe(self) -> None:
         """As if just started: no topics, groups, offsets, and no requests seen.
 
         Clients stay connected: producers may go on, members find themselves out of their groups.
         """
-        self._on_loop(self._running.wipe())
+        self._on_loop(RunningBroker.wipe)
 
     def requests(self, api: str | None = None, *, client_id: str | None = None) -> list[SeenRequest]:
         """What the broker was asked since it started or was wiped: of an API ("Produce"), of a client, or all.
 
+        Left out is what these helpers asked themselves, and what is older than the last 100,000.
+
             assert not broker.requests("OffsetCommit")
         """
-        return self._running.requests.of(api, client_id)
+        return self._started().requests.of(api, client_id)
 
     # -- the broker's thread ----------------------------------------------------------------------
 
-    def _on_loop(self, work: Coroutine[Any, Any, R]) -> R:
+    def _started(self) -> RunningBroker:
         if self._thread is None:
-            work.close()
             raise RuntimeError("the broker does not run: call start(), or use it with `with`")
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_START_TIMEOUT_S)
+        return self._running
+
+    def _on_loop(self, work: Callable[[RunningBroker], Coroutine[Any, Any, None]]) -> None:
+        asyncio.run_coroutine_threadsafe(work(self._started()), self._loop).result(_START_TIMEOUT_S)
 
     def _run(self) -> None:
         loop = self._loop = new_event_loop()
@@ -153,7 +164,7 @@ class _HelpersAt(BrokerHelpers):
 def _awaited(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
     """The helper of the same name, on a thread: the loop has a broker to run."""
 
-    @functools.wraps(method)
+    @wraps(method)
     async def call(self: AsyncEmbeddedBroker, *args: P.args, **kwargs: P.kwargs) -> R:
         return await asyncio.to_thread(method, self._helpers, *args, **kwargs)
 
@@ -178,7 +189,8 @@ class AsyncEmbeddedBroker:
         port: int = 0,
     ) -> None:
         self._topics = dict(topics or {})
-        self._config = broker_config(config, port, "AsyncEmbeddedBroker")
+        self._configure = partial(broker_config, dict(config or {}), who="AsyncEmbeddedBroker")
+        self._config = self._configure(port)
         self._data_dir = data_dir
         self._running: RunningBroker | None = None
         self._helpers = _HelpersAt(self)
@@ -192,6 +204,10 @@ class AsyncEmbeddedBroker:
 
     async def start(self) -> Self:
         """Return once clients can connect."""
+        if self._running is not None:
+            raise RuntimeError(f"the broker runs already, at {self.bootstrap_servers}")
+        if self.port:
+            self._config = self._configure(self.port)
         running = RunningBroker(self._config, self._data_dir)
         self.port = await running.start(self._topics)
         self._running = running

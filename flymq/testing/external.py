@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn, Self
 
-from flymq.client.errors import FlyMQError
-from flymq.client.messages import ProduceReport
+import pytest
+
+from flymq.client.errors import GroupActiveError
+from flymq.client.messages import Partition, ProduceReport
 from flymq.testing.helpers import BrokerHelpers
 
 
 class ExternalBroker(BrokerHelpers):
-    """Somebody's cluster. Only topics that were made through this object, and groups asked about, are ever deleted."""
+    """Somebody's cluster. All that is ever deleted are topics made through this object, and groups that it was asked
+    about and that were not there in the beginning.
+    """
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._servers = bootstrap_servers
         self._topics: set[str] = set()
         self._groups: set[str] = set()
+        self._groups_before: set[str] = set()
 
     @property
     def bootstrap_servers(self) -> str:
         """As it was given."""
         return self._servers
 
-    def check(self) -> None:
+    def connect(self) -> Self:
         """Return if it answers. Raises `FlyMQError`."""
-        self._client().ping()
+        self._groups_before = {group.group_id for group in self._client().groups.list()}
+        return self
 
     def create_topics(self, topics: Mapping[str, int]) -> None:
         """Create those that are missing: name -> partitions; they are deleted in the end."""
@@ -41,22 +47,41 @@ class ExternalBroker(BrokerHelpers):
         self.create_topics({topic: partitions})
         return super().seed(topic, items, partitions=partitions)
 
+    def committed(self, group: str, topic: str | None = None) -> dict[Partition, int]:
+        """As with an embedded broker; the group is deleted in the end."""
+        self._groups.add(group)
+        return super().committed(group, topic)
+
+    def lag(self, group: str) -> int:
+        """As with an embedded broker; the group is deleted in the end."""
+        self._groups.add(group)
+        return super().lag(group)
+
     def wait_for_group(
         self, group: str, *, state: str = "Stable", members: int | None = None, timeout: float = 10.0
     ) -> None:
         """As with an embedded broker; the group is deleted in the end."""
+        __tracebackhide__ = True
         self._groups.add(group)
         super().wait_for_group(group, state=state, members=members, timeout=timeout)
+
+    def requests(self, api: str | None = None, *, client_id: str | None = None) -> NoReturn:
+        """Only an embedded broker tells: the test is skipped."""
+        __tracebackhide__ = True
+        pytest.skip("requests() needs an embedded broker: a cluster does not say what it was asked")
 
     def wipe(self) -> None:
         """Delete what came about through this object. Everything else on the cluster stays."""
         topics, self._topics = self._topics, set()
         groups, self._groups = self._groups, set()
         self._client().topics.delete(*sorted(topics), missing_ok=True)
-        for group in sorted(groups):
-            with contextlib.suppress(FlyMQError):  # it has members still: somebody's
+        for group in sorted(groups - self._groups_before):
+            with contextlib.suppress(GroupActiveError):  # a member of the test's that was not closed
                 self._client().groups.delete(group, missing_ok=True)
 
     def close(self) -> None:
-        self.wipe()
-        self._close_helper()
+        """Wipe, and disconnect."""
+        try:
+            self.wipe()
+        finally:
+            self._close_helper()

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flymq.client.client import FlyMQClient
-from flymq.client.errors import FlyMQError, GroupNotFoundError, TopicNotFoundError
+from flymq.client.errors import FlyMQError, GroupNotFoundError, TopicNotFoundError, did_you_mean
 from flymq.client.messages import Message, Partition, ProduceReport
+from flymq.testing.telling import shown, shown_difference, shown_members
+
+if TYPE_CHECKING:
+    from flymq.client.admin.types import Member
+    from flymq.client.client import FlyMQClient
+
+Value = str | bytes | None
 
 HELPER_CLIENT_ID = "flymq-testing"
 _LOOK_AGAIN_S = 0.005
-_SHOWN_MAX = 20
+_NAMES_MAX = 10
 
 
 class BrokerHelpers:
@@ -29,6 +36,8 @@ class BrokerHelpers:
 
     def _client(self) -> FlyMQClient:
         if self._helper is None:
+            from flymq.client.client import FlyMQClient  # not before a test needs it
+
             self._helper = FlyMQClient(self.bootstrap_servers, client_id=HELPER_CLIENT_ID)
         return self._helper
 
@@ -45,6 +54,8 @@ class BrokerHelpers:
 
             flymq.seed("orders", ["one", ("ada", "two"), {"value": "three", "headers": {"a": "b"}}])
         """
+        if isinstance(items, str | bytes):
+            raise TypeError(f"seed() takes a list of items: seed({topic!r}, [{items!r:.60}])")
         self._client().create_topic(topic, partitions=partitions, exist_ok=True)
         report = self._client().produce_many(topic, items)
         report.raise_for_errors()
@@ -61,44 +72,66 @@ class BrokerHelpers:
     def expect(
         self,
         topic: str,
-        wanted: int | Sequence[str | bytes] = 1,
+        wanted: int | Value | Sequence[Value] = 1,
         *,
         match: Callable[[Message[Any, Any]], bool] | None = None,
         timeout: float = 5.0,
     ) -> list[Message[bytes | None, bytes | None]]:
         """Wait until a topic has what is wanted; return it. An AssertionError says what came in `timeout` seconds.
 
-        `wanted`: how many messages, at least; or their values, exactly: in this order where the topic has one
-        partition, in any order else. `match` picks those that count. The topic need not exist yet.
+        `wanted`: how many messages, at least; or the value of the only one, or the values of all: in this order where
+        the topic has one partition, in any order else. `match` picks those that count. The topic need not exist yet.
 
             first, second = flymq.expect("invoices", 2)
             flymq.expect("invoices", ["coffee", "tea"])
-            flymq.expect("invoices", match=lambda message: message.key == b"ada")
+            (from_ada,) = flymq.expect("invoices", match=lambda message: message.key == b"ada")
         """
-        count = wanted if isinstance(wanted, int) else len(wanted)
+        __tracebackhide__ = True
+        values = None if isinstance(wanted, int) else _values(wanted)
+        count = wanted if isinstance(wanted, int) else len(values or ())
         deadline = time.monotonic() + timeout
-        found: list[Message[Any, Any]] = []
-        ends: dict[int, int] = {}
+        there: list[Message[Any, Any]] = []
+        ends: dict[int, int] | None = None
         while True:
             now_at = self._ends(topic)
             if now_at != ends:
                 ends = now_at
-                found = [message for message in self.records(topic) if match is None or match(message)]
-            if len(found) >= count:
+                there = self.records(topic) if ends else []
+            found = [message for message in there if match is None or match(message)]
+            late = time.monotonic() > deadline
+            if len(found) >= count and (values is None or _same(found, values, ordered=len(ends) == 1)):
+                return found
+            if late or len(found) >= count:
                 break
-            if time.monotonic() > deadline:
-                what = f"wanted {count} messages in {topic}, {len(found)} came in {timeout:g} s"
-                raise AssertionError(_told(what, found))
             time.sleep(_LOOK_AGAIN_S)
-        if not isinstance(wanted, int):
-            _compare(topic, found, [value.encode() if isinstance(value, str) else value for value in wanted], len(ends))
-        return found
+        if len(ends) > 1 and values is not None:
+            found, values = sorted(found, key=lambda message: repr(message.value)), sorted(values, key=repr)
+        after = f" after {timeout:g} s" if late else ""
+        what = f"wanted {_count(count, 'message')} in {topic}, found {len(found)}{after}"
+        raise AssertionError(what + self._found_instead(topic, values, found, there))
 
     def _ends(self, topic: str) -> dict[int, int]:
         try:
             return self._client().topics.offsets(topic)
         except TopicNotFoundError:
             return {}
+
+    def _found_instead(
+        self,
+        topic: str,
+        values: list[bytes | None] | None,
+        found: list[Message[Any, Any]],
+        there: list[Message[Any, Any]],
+    ) -> str:
+        """The rest of what `expect` has to tell."""
+        if not there and topic not in (topics := self._client().list_topics()):
+            return f": {_missing('topic', topic, topics)}"
+        text = f":{shown(found)}" if values is None and found else ""
+        if values is not None:
+            text = shown_difference(found, values)
+        if len(found) < len(there):
+            text += f"\n  and, not matching:{shown([message for message in there if message not in found])}"
+        return text
 
     def committed(self, group: str, topic: str | None = None) -> dict[Partition, int]:
         """What a group has committed: partition -> offset; {} for a group that nobody knows.
@@ -109,8 +142,10 @@ class BrokerHelpers:
         return {partition: offset for partition, offset in offsets.items() if topic in (None, partition.topic)}
 
     def lag(self, group: str) -> int:
-        """Messages that a group has yet to commit, over all partitions that it has committed before."""
-        return sum(row.lag or 0 for row in self._client().groups.lag(group))
+        """Messages that a group has yet to commit, over all partitions that it has committed or a member has; where
+        there is no commit, all of the partition's. Raises `GroupNotFoundError`, which is a LookupError.
+        """
+        return sum((row.end or 0) - (row.committed or 0) for row in self._client().groups.lag(group))
 
     def wait_for_group(
         self, group: str, *, state: str = "Stable", members: int | None = None, timeout: float = 10.0
@@ -118,40 +153,56 @@ class BrokerHelpers:
         """Return when a group is in a state, with that many members. AssertionError after `timeout` seconds.
 
         Of a Stable group every member knows its partitions, but a client may not have asked for messages yet.
+
+            flymq.wait_for_group("kitchen", members=2)
         """
+        __tracebackhide__ = True
         deadline = time.monotonic() + timeout
         while True:
-            try:
-                found = self._client().groups.describe(group)
-                is_now, size = found.state, len(found.members)
-            except GroupNotFoundError:
-                is_now, size = "unknown", 0
-            except FlyMQError as error:
-                if not error.retriable:
-                    raise
-                is_now, size = str(error), 0
-            if is_now == state and members in (None, size):
+            late = time.monotonic() > deadline
+            is_now, rows = self._group(group)
+            if is_now == state and members in (None, len(rows)):
                 return
-            if time.monotonic() > deadline:
-                not_that = state if members is None else f"{state} with {members}"
-                is_now += f" with {size} members after {timeout:g} s"
-                raise AssertionError(f"group {group} is {is_now}, not {not_that}")
+            if late:
+                break
             time.sleep(_LOOK_AGAIN_S)
+        wanted = state if members is None else f"{state} with {_count(members, 'member')}"
+        text = f"wanted group {group} to be {wanted}; after {timeout:g} s"
+        if is_now is None:
+            known = [row.group_id for row in self._client().groups.list()]
+            raise AssertionError(f"{text} {_missing('group', group, known)}")
+        raise AssertionError(f"{text} it is {is_now} with {shown_members(rows)}")
+
+    def _group(self, group: str) -> tuple[str | None, list[Member]]:
+        """Its state, or what is in the way, and its members; None where there is no such group."""
+        try:
+            found = self._client().groups.describe(group)
+        except GroupNotFoundError:
+            return None, []
+        except FlyMQError as error:
+            if not error.retriable:
+                raise
+            return str(error), []
+        return found.state, found.members
 
 
-def _compare(topic: str, found: list[Message[Any, Any]], wanted: list[bytes], partitions: int) -> None:
+def _values(wanted: Value | Sequence[Value]) -> list[bytes | None]:
+    several = [wanted] if wanted is None or isinstance(wanted, str | bytes) else wanted
+    return [value.encode() if isinstance(value, str) else value for value in several]
+
+
+def _same(found: list[Message[Any, Any]], wanted: list[bytes | None], *, ordered: bool) -> bool:
     values = [message.value for message in found]
-    same = values == wanted if partitions == 1 else sorted(map(repr, values)) == sorted(map(repr, wanted))
-    if not same:
-        lines = "".join(f"\n    {value!r}" for value in wanted[:_SHOWN_MAX])
-        raise AssertionError(_told(f"{topic} has other messages than wanted:{lines}\n  It has", found))
+    return values == wanted if ordered else Counter(values) == Counter(wanted)
 
 
-def _told(what: str, found: Sequence[Message[Any, Any]]) -> str:
-    lines = [
-        f"    {message.topic}-{message.partition}@{message.offset} key={message.key!r:.60} value={message.value!r:.200}"
-        for message in found[:_SHOWN_MAX]
-    ]
-    if len(found) > _SHOWN_MAX:
-        lines.append(f"    and {len(found) - _SHOWN_MAX} more")
-    return "\n".join([f"{what}{':' if lines else ''}", *lines])
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _missing(what: str, name: str, known: Sequence[str]) -> str:
+    """The sentence for something that is not there."""
+    if not known:
+        return f"there is no {what} at all"
+    others = f"there is {', '.join(sorted(known)[:_NAMES_MAX])}"
+    return f"there is no {what} {name}; {did_you_mean(name, known) or others}"

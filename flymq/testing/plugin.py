@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from flymq.testing.external import ExternalBroker
 
 _VARIABLE = "FLYMQ_TEST_BOOTSTRAP"
+_SETTINGS = "flymq_config"
 _MARKER = (
-    "flymq(topics={name: partitions}, config={setting: value}): "
-    "what the test's broker begins with; config is for flymq_isolated"
+    "flymq(topics={name: partitions}, partitions=1, config={setting: value}): "
+    "topics that the test's broker begins with, partitions of flymq_topic, settings of flymq_isolated"
 )
-_USAGE_ERROR = 4  # as pytest ends where its command line is wrong
+_MARKED = {"topics", "partitions", "config"}
 _NAME_MAX = 200
 
 
@@ -33,15 +34,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get(_VARIABLE),
         help=f"Run the tests that use flymq's fixtures on this cluster instead of embedded brokers. [${_VARIABLE}]",
     )
+    parser.addini(_SETTINGS, "Settings of the broker that tests share, name=value, one a line", "linelist")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
 
 
-def _marked(request: pytest.FixtureRequest, name: str) -> dict[str, Any]:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for marker in item.iter_markers("flymq"):
+            if marker.args or not marker.kwargs.keys() <= _MARKED:
+                raise pytest.UsageError(f"{item.nodeid}: the marker is {_MARKER.partition('):')[0]})")
+
+
+def _marked(request: pytest.FixtureRequest, name: str, default: Any = None) -> Any:
     marker = request.node.get_closest_marker("flymq")
-    return dict(marker.kwargs.get(name) or {}) if marker is not None else {}
+    return default if marker is None else marker.kwargs.get(name, default)
 
 
 def _need_embedded(request: pytest.FixtureRequest, fixture: str) -> None:
@@ -54,27 +63,39 @@ def flymq_broker(request: pytest.FixtureRequest) -> Iterator[EmbeddedBroker | Ex
     """One broker for the run, or for the xdist worker: shared, so use topics and groups of your own."""
     address = request.config.getoption("flymq_bootstrap")
     if address:
-        yield from _external(address)
+        yield from _external(request.session, address)
         return
+    from flymq.core.settings import SettingError
     from flymq.testing.embedded import EmbeddedBroker
 
-    with EmbeddedBroker() as broker:
+    lines = [line.partition("=") for line in request.config.getini(_SETTINGS)]
+    try:
+        broker = EmbeddedBroker(config={name.strip(): value.strip() for name, _, value in lines})
+    except SettingError as error:
+        raise _give_up(request.session, f"{_SETTINGS}: {error.whole}") from None
+    with broker:
         yield broker
 
 
-def _external(address: str) -> Iterator[ExternalBroker]:
+def _external(session: pytest.Session, address: str) -> Iterator[ExternalBroker]:
     from flymq.client.errors import FlyMQError
     from flymq.testing.external import ExternalBroker
 
     broker = ExternalBroker(address)
     try:
-        broker.check()
+        broker.connect()
     except FlyMQError as error:
-        pytest.exit(f"--flymq-bootstrap={address}: {error}\n  {error.hint}", returncode=_USAGE_ERROR)
+        raise _give_up(session, f"--flymq-bootstrap={address}: {error}\n  {error.hint}") from None
     try:
         yield broker
     finally:
         broker.close()
+
+
+def _give_up(session: pytest.Session, why: str) -> BaseException:
+    """No test that needs the broker can pass: fail this one, and end the run; an xdist worker's, too."""
+    session.shouldfail = "there is no broker to test with"
+    return pytest.fail.Exception(why, pytrace=False)
 
 
 @pytest.fixture
@@ -83,9 +104,13 @@ def flymq(
 ) -> EmbeddedBroker | ExternalBroker:
     """The run's broker, wiped: no topics but the marker's, no groups, no offsets."""
     if _marked(request, "config"):
-        raise pytest.UsageError("the flymq marker's config is for flymq_isolated: the fixture flymq shares its broker")
+        pytest.fail(
+            "the marker's config is for flymq_isolated: the broker of flymq is there already, for all tests. "
+            f"Use flymq_isolated, or set {_SETTINGS} in pytest's configuration for all",
+            pytrace=False,
+        )
     flymq_broker.wipe()
-    flymq_broker.create_topics(_marked(request, "topics"))
+    flymq_broker.create_topics(_marked(request, "topics", {}))
     return flymq_broker
 
 
@@ -106,11 +131,11 @@ def flymq_client(flymq: EmbeddedBroker | ExternalBroker) -> Iterator[FlyMQClient
 
 @pytest.fixture
 def flymq_topic(request: pytest.FixtureRequest, flymq: EmbeddedBroker | ExternalBroker) -> str:
-    """The name of an empty topic with one partition, named after the test."""
+    """The name of an empty topic, named after the test, with one partition or as many as the marker says."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", request.node.name)[:_NAME_MAX].strip("-.") or "topic"
     if request.config.getoption("flymq_bootstrap"):
         name += f"-{os.urandom(4).hex()}"  # it is not alone there
-    flymq.create_topics({name: 1})
+    flymq.create_topics({name: _marked(request, "partitions", 1)})
     return name
 
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from flymq.broker.context import RequestContext
+from flymq.client.errors import did_you_mean
+from flymq.testing.helpers import HELPER_CLIENT_ID
+from flymq_protocol.registry import API
 
 # The newest are kept: a test that polls for an hour does not fill the memory.
 _KEPT_MAX = 100_000
+_APIS = {api.name for api in API.values()}
 
 
 class SeenRequest(NamedTuple):
@@ -22,18 +28,21 @@ class RequestLog:
     """The requests of a broker, in the order it took them up."""
 
     def __init__(self) -> None:
-        self._seen: deque[SeenRequest] = deque(maxlen=_KEPT_MAX)
+        self._seen: deque[tuple[str, RequestContext]] = deque(maxlen=_KEPT_MAX)
 
-    def saw(self, api: str, ctx: Any) -> None:
+    def saw(self, api: str, ctx: RequestContext) -> None:
         """Called by the dispatcher, on the broker's loop."""
-        self._seen.append(SeenRequest(api, ctx.api_version, ctx.client_id, ctx.client_host))
+        self._seen.append((api, ctx))
 
     def of(self, api: str | None = None, client_id: str | None = None) -> list[SeenRequest]:
-        """Those of an API, of a client, or all. From any thread."""
+        """Those of an API, of a client, or all but the helpers' own. From any thread."""
+        if api is not None and api not in _APIS:
+            raise ValueError(f"there is no API {api!r}: {did_you_mean(api, _APIS) or 'names are as in Produce'}")
         return [
-            seen
-            for seen in self._seen.copy()
-            if (api is None or seen.api == api) and (client_id is None or seen.client_id == client_id)
+            SeenRequest(name, ctx.api_version, ctx.client_id, ctx.client_host)
+            for name, ctx in self._seen.copy()
+            if (api is None or name == api)
+            and (ctx.client_id != HELPER_CLIENT_ID if client_id is None else ctx.client_id == client_id)
         ]
 
     def clear(self) -> None:

@@ -12,6 +12,7 @@ from flymq.core.group.events import LeaveGroup
 from flymq.core.settings import BrokerConfig, to_text
 from flymq.env import Token, gather
 from flymq.testing.requests import RequestLog
+from flymq_protocol.errors import ErrorCode
 
 HOST = "127.0.0.1"
 STOP_GRACE_S = 1.0
@@ -19,13 +20,13 @@ STOP_GRACE_S = 1.0
 _DEFAULTS = {"group.initial.rebalance.delay.ms": "0"}
 
 
-def broker_config(config: Mapping[str, Any] | None, port: int, who: str) -> BrokerConfig:
+def broker_config(config: Mapping[str, Any], port: int, who: str) -> BrokerConfig:
     """Settings for a broker of a test. Raises `SettingError` for one that there is not, or its value."""
     own = {**_DEFAULTS, "listeners": f"PLAINTEXT://{HOST}:{port}"}
     return BrokerConfig(
         [
             {name: (text, who) for name, text in own.items()},
-            {name: (to_text(value), f"{who}(config=...)") for name, value in (config or {}).items()},
+            {name: (to_text(value), f"{who}(config=...)") for name, value in config.items()},
         ]
     )
 
@@ -59,28 +60,35 @@ class RunningBroker:
                 raise ValueError(result.message)
 
     async def wipe(self) -> None:
-        """As if just started: no topics but Kafka's own, no groups, offsets, seen requests. Clients stay connected."""
-        await self._wipe_groups()
+        """As if just started: no topics but Kafka's own, no groups, offsets, seen requests. Clients stay connected.
+
+        Raises RuntimeError for what the broker does not give up.
+        """
+        while names := await self._group_ids():
+            await self._evict(names)
+            await _done(self._broker.services.groups.delete(names))  # fails, and is tried again, where one came back
         topics = self._broker.services.topics
-        await _done(gather([topics.delete(topic) for topic in topics.all() if not topic.is_internal]))
+        for result in await _done(gather([topics.delete(topic) for topic in topics.all() if not topic.is_internal])):
+            if isinstance(result, TopicError) and result.code != ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
+                raise RuntimeError(f"the broker can't be wiped: {result.message}")
         self.requests.clear()
 
-    async def _wipe_groups(self) -> None:
+    async def _group_ids(self) -> list[str]:
+        return [group.group_id for group in await _done(self._broker.services.groups.list_groups(frozenset()))]
+
+    async def _evict(self, names: list[str]) -> None:
         groups = self._broker.services.groups
-        listed = await _done(groups.list_groups(frozenset()))
-        names = [group.group_id for group in listed]
-        described = await _done(groups.describe(names)) if names else []
         leaving = [
             LeaveGroup(group.group_id, [(member.member_id, member.instance_id) for member in group.members])
-            for group in described
+            for group in await _done(groups.describe(names))
             if getattr(group, "members", None)
         ]
         await _done(gather([groups.request(event) for event in leaving]))
-        if names:
-            await _done(groups.delete(names))
 
 
 async def _done(token: Token) -> Any:
+    if token.done:
+        return token.result  # in memory everything is: no client gets a word in
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     token.then(future.set_result)
     return await future

@@ -134,6 +134,7 @@ class Peer:
             slots_max=4,
             send_buffer_bytes=-1,
             connections_max=1000,
+            is_accepting=True,
             partitions=SimpleNamespace(is_backlogged=False),
         )
         self.connection = Connection(self.server)  # type: ignore[arg-type]
@@ -511,6 +512,17 @@ def test_an_idle_connection_gives_a_large_buffer_back(peer: Peer) -> None:
 
 
 # -- surroundings that differ -------------------------------------------------------------------------
+
+
+def test_a_connection_that_comes_about_while_the_broker_stops_is_closed(peer: Peer) -> None:
+    peer.server.is_accepting = False
+    late = Connection(peer.server)  # type: ignore[arg-type]
+    transport = Transport(late)
+    late.connection_made(transport)  # type: ignore[arg-type]
+    assert transport.closing
+    assert late not in peer.server.connections
+    transport.near.close()
+    transport.far.close()
 
 
 def test_a_connection_too_many_is_closed_and_the_others_live(peer: Peer) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -44,17 +46,70 @@ def test_a_client_produces_and_consumes() -> None:
         }
 
 
-def test_nothing_is_left_behind() -> None:
-    process = psutil.Process()
+def left_open() -> tuple[int, int]:
+    """Threads and file descriptors, sockets among them."""
+    return threading.active_count(), psutil.Process().num_fds()
+
+
+def test_nothing_is_left_of_two_hundred() -> None:
     flymq.EmbeddedBroker().start().stop()  # whatever is imported once is open by now
-    threads, descriptors = threading.active_count(), process.num_fds()
-    broker = flymq.EmbeddedBroker(topics={"orders": 1}).start()
-    with socket.create_connection((broker.host, broker.port)) as connection:
-        broker.stop()
-        assert connection.recv(1) == b""  # closed, not forgotten
-    assert (threading.active_count(), process.num_fds()) == (threads, descriptors)
+    before = left_open()
+    for _ in range(200):
+        with flymq.EmbeddedBroker(topics={"orders": 1}) as broker:
+            pass
+    assert left_open() == before
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((broker.host, broker.port))
+
+
+def test_nothing_is_left_of_one_that_could_not_start(tmp_path: Path) -> None:
+    def fail_at_each_stage() -> None:
+        with pytest.raises(ValueError, match="or/ders"):
+            flymq.EmbeddedBroker(topics={"orders": 1, "or/ders": 1}).start()
+        with pytest.raises(ValueError, match="or/ders"):
+            flymq.EmbeddedBroker(topics={"or/ders": 1}, data_dir=str(tmp_path)).start()
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(EngineError, match=rf"127\.0\.0\.1:{port}.*taken"):
+                flymq.EmbeddedBroker(port=port).start()
+
+    fail_at_each_stage()
+    before = left_open()
+    for _ in range(5):
+        fail_at_each_stage()
+    assert left_open() == before
+
+
+def test_it_stops_under_its_clients() -> None:
+    """Those that wait for messages, in a group and without, and one that says nothing."""
+    before = left_open()
+    with flymq.EmbeddedBroker(topics={"orders": 1}) as broker:
+        settings = {"bootstrap.servers": broker.bootstrap_servers, "log_level": 0}
+        consumer = Consumer({**settings, "group.id": "g"})
+        consumer.subscribe(["orders"])
+        broker.wait_for_group("g", members=1)
+        producer = Producer(settings)
+        producer.produce("orders", b"two coffees")
+        assert producer.flush(10) == 0
+        silent = socket.create_connection((broker.host, broker.port))
+        broker.stop()
+        assert silent.recv(1) == b""  # closed, not forgotten
+        silent.close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((broker.host, broker.port))
+    consumer.close()
+    del consumer, producer
+    assert left_open() == before
+
+
+def test_a_forgotten_one_does_not_keep_the_interpreter() -> None:
+    script = (
+        "import flymq\n"
+        "broker = flymq.EmbeddedBroker(topics={'orders': 1}).start()\n"
+        "broker.seed('orders', ['one'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_several_run_side_by_side_and_start_again() -> None:
@@ -80,18 +135,32 @@ def test_a_data_folder_keeps_records_and_belongs_to_one_broker(tmp_path: Path) -
         assert first(broker) == b"kept"
 
 
+def test_started_again_it_is_where_its_clients_look_for_it(tmp_path: Path) -> None:
+    broker = flymq.EmbeddedBroker(topics={"orders": 1}, data_dir=str(tmp_path)).start()
+    where = broker.bootstrap_servers
+    with pytest.raises(RuntimeError, match=f"runs already, at {where}"):
+        broker.start()
+    producer = Producer({"bootstrap.servers": where, "reconnect.backoff.ms": 5, "log_level": 0})
+    producer.produce("orders", b"before")
+    assert producer.flush(10) == 0
+    broker.stop()
+    with pytest.raises(RuntimeError, match="does not run"):
+        broker.wipe()
+    producer.produce("orders", b"meanwhile")
+    with broker:
+        assert broker.bootstrap_servers == where
+        assert producer.flush(10) == 0
+        broker.expect("orders", ["before", "meanwhile"])
+
+
 def test_settings_go_by_kafkas_names() -> None:
     with flymq.EmbeddedBroker(config={"num.partitions": 4, "auto.create.topics.enable": True}) as broker:
         admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers})
         assert len(admin.list_topics("made-by-asking", timeout=10).topics["made-by-asking"].partitions) == 4
 
 
-def test_mistakes_are_told_in_the_callers_thread() -> None:
+def test_mistakes_are_told_at_once() -> None:
     with pytest.raises(SettingError, match=r"num\.partition"):
         flymq.EmbeddedBroker(config={"num.partition": 4})
-    with pytest.raises(ValueError, match="or/ders"):
-        flymq.EmbeddedBroker(topics={"or/ders": 1}).start()
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(EngineError, match=rf"127\.0\.0\.1:{port}.*taken"):
-            flymq.EmbeddedBroker(port=port).start()
+    with pytest.raises(RuntimeError, match=r"does not run: call start\(\)"):
+        flymq.EmbeddedBroker().create_topics({"orders": 1})

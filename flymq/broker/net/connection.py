@@ -82,6 +82,9 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self._transport = transport
+        if not self._server.is_accepting:  # the kernel had accepted it already
+            self.abort()
+            return
         if len(self._server.connections) >= self._server.connections_max:
             _log.info("a connection too many, closing it: max.connections, or the files this process may open")
             self.abort()

@@ -50,6 +50,7 @@ class Server:
         self._idle_ms_max = idle_ms_max
         self._sweep_ms = _SWEEP_MS_MAX if idle_ms_max < 0 else max(1, min(_SWEEP_MS_MAX, idle_ms_max // _SWEEPS))
         self._listeners: list[asyncio.Server] = []
+        self.is_accepting = True
         # Read by every callback of every connection; as fine as idle connections need.
         self.tick_ms = env.tick_ms()
         self._sweep_timer = env.call_in(self._sweep_ms, self._sweep)
@@ -83,6 +84,7 @@ class Server:
         self._sweep_timer = self._env.call_in(self._sweep_ms, self._sweep)
 
     def stop_accepting(self) -> None:
+        self.is_accepting = False
         for listener in self._listeners:
             listener.close()
 
