@@ -27,7 +27,13 @@ def parse_addresses(servers: str | Iterable[str]) -> list[Address]:
 
     Raises `InvalidArgumentError` where there is none, or one that can't be an address.
     """
-    texts = servers.split(",") if isinstance(servers, str) else [part for text in servers for part in text.split(",")]
+    several = [servers] if isinstance(servers, str) else servers
+    if isinstance(several, bytes) or not isinstance(several, Iterable):
+        raise InvalidArgumentError(f"bootstrap_servers is {servers!r}", hint='give a str, such as "localhost:9092"')
+    several = list(several)
+    if not all(isinstance(text, str) for text in several):
+        raise InvalidArgumentError(f"bootstrap_servers is {several!r}", hint='give strs, such as ["localhost:9092"]')
+    texts = [part for text in several for part in text.split(",")]
     addresses = [_parse(text.strip()) for text in texts if text.strip()]
     if not addresses:
         raise InvalidArgumentError("bootstrap_servers is empty", hint='give "host:port", such as "localhost:9092"')

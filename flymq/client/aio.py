@@ -7,12 +7,17 @@ consumer. The event loop never blocks, and there is no second implementation tha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import os
 import re
+import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
@@ -20,13 +25,13 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 from flymq.client.admin.cluster import ClusterAdmin
 from flymq.client.admin.groups import GroupAdmin
 from flymq.client.admin.topics import TopicAdmin
-from flymq.client.client import FlyMQClient
+from flymq.client.client import Deserializer, FlyMQClient
 from flymq.client.consumer import AnyPartition, Consumer
-from flymq.client.errors import ClosedError
-from flymq.client.messages import Message, Partition, RecordMetadata
-from flymq.client.producer import Headers, Producer
+from flymq.client.errors import ClosedError, InvalidArgumentError
+from flymq.client.messages import Message, Partition, ProduceReport, RecordMetadata
+from flymq.client.producer import Headers, Producer, Serializer
 from flymq.client.reader import Position
-from flymq.client.threads import Sender, Worker
+from flymq.client.threads import RequestThreads, Sender, Worker, aside
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,12 +45,12 @@ _READ_AT_ONCE = 500
 class _Behind(Generic[T]):
     """Something synchronous, and the threads that its calls run on."""
 
-    def __init__(self, sync: T, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, sync: T, threads: RequestThreads) -> None:
         self._sync = sync
-        self._pool = pool
+        self._threads = threads
 
     async def _run(self, call: Callable[[], R]) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        return await self._threads.run(call)
 
 
 def _awaited(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
@@ -53,7 +58,7 @@ def _awaited(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[A
 
     @functools.wraps(method)
     async def call(self: _Behind[Any], *args: P.args, **kwargs: P.kwargs) -> R:
-        return await self._run(functools.partial(method, self._sync, *args, **kwargs))
+        return await self._run(partial(method, self._sync, *args, **kwargs))
 
     return call  # type: ignore[return-value]  # wraps keeps the method's own type
 
@@ -93,21 +98,30 @@ class AsyncClusterAdmin(_Behind[ClusterAdmin]):
 class AsyncProducer:
     """`Producer`, awaited: `send` returns when the broker has the record. Use it with `async with`.
 
-    For many at once, send them from many tasks, or gather: they share batches.
+    For many at once, send them from many tasks, or gather: they share batches. Cancelling a `send` does not take the
+    record back.
     """
 
-    def __init__(self, make: Callable[[], Producer], pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Producer],
+        threads: RequestThreads,
+        on_close: Callable[[AsyncProducer], None] | None = None,
+    ) -> None:
         self._make = make
-        self._pool = pool
+        self._threads = threads
+        self._on_close = on_close
+        self._making = threading.Lock()
         self._sync: Producer | None = None
         self._sender: Sender | None = None
         self._closed = False
 
     def _producer(self) -> Producer:
-        """On the sender's thread, or before it has anything to do: connects at the first call."""
-        if self._sync is None:
-            self._sync = self._make()
-        return self._sync
+        """On any thread but the loop's: connects at the first call."""
+        with self._making:
+            if self._sync is None:
+                self._sync = self._make()
+            return self._sync
 
     async def send(
         self,
@@ -120,16 +134,24 @@ class AsyncProducer:
         timestamp: int | datetime | None = None,
     ) -> RecordMetadata:
         """Write a record; where it is, once the broker has it. Arguments and errors as `Producer.send` has them."""
-        if self._closed:
-            raise ClosedError("the producer is closed")
+        self._check_open()
         if self._sender is None:
             self._sender = Sender(self._producer)
         return await self._sender.send(
             topic, value, key=key, partition=partition, headers=headers, timestamp=timestamp
         )
 
+    async def send_many(self, topic: str, items: Iterable[Any]) -> ProduceReport:
+        """See `Producer.send_many`; the items are taken on another thread than the loop's."""
+        return await self._run(lambda: self._producer().send_many(topic, items))
+
     async def _run(self, call: Callable[[], R]) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        self._check_open()
+        return await self._threads.run(call)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the producer is closed")
 
     async def flush(self, timeout: float | None = None) -> None:
         """See `Producer.flush`; every `send` that is awaited is flushed anyway."""
@@ -140,14 +162,21 @@ class AsyncProducer:
         return Producer.transaction(self)  # type: ignore[arg-type]  # it needs nothing of it
 
     async def close(self, timeout: float = 5.0) -> None:
-        """Flush for at most `timeout` seconds, and disconnect. Harmless a second time."""
+        """See `Producer.close`."""
+        if self._closed:
+            return
         self._closed = True
-        sender, self._sender = self._sender, None
-        if sender is not None:
-            await self._run(sender.stop)
-        sync = self._sync
-        if sync is not None:
-            await self._run(lambda: sync.close(timeout))
+        if self._on_close is not None:
+            self._on_close(self)
+        await aside(lambda: self._end(timeout))
+
+    def _end(self, timeout: float) -> None:
+        """Sends that are not with kafka-python by the end of the time fail: its producer is closed then."""
+        deadline = time.monotonic() + timeout
+        if self._sender is not None:
+            self._sender.stop(timeout)
+        if self._sync is not None:
+            self._sync.close(max(0.0, deadline - time.monotonic()))
 
     async def __aenter__(self) -> Self:
         await self._run(self._producer)
@@ -167,66 +196,88 @@ def _next_or_end(consumer: Consumer) -> Any:
     return next(consumer, _END)
 
 
+def _messages(found: Any) -> list[Message[Any, Any]]:
+    """Those in the outcome of a call."""
+    if isinstance(found, list):
+        return [one for one in found if isinstance(one, Message)]
+    return [found] if isinstance(found, Message) else []
+
+
+def _put_back(consumer: Consumer, messages: Sequence[Message[Any, Any]]) -> None:
+    """Nobody saw these: go back to the first of each partition. What is another member's by now, that one reads."""
+    first: dict[Partition, int] = {}
+    for message in messages:
+        first.setdefault(Partition(message.topic, message.partition), message.offset)
+    for partition, offset in first.items():
+        with contextlib.suppress(InvalidArgumentError):
+            consumer.seek(partition, offset)
+
+
 class AsyncConsumer:
     """`Consumer`, awaited: `async with`, `async for`. What is here is handed out without a hop between threads.
 
-    Cancelling a wait for a message loses nothing: the next wait gets it.
+    Cancelling a wait for messages loses nothing: the next wait gets them, and no commit covers them before.
     """
 
-    def __init__(self, sync: Consumer) -> None:
+    def __init__(self, sync: Consumer, on_close: Callable[[AsyncConsumer], None] | None = None) -> None:
         self._sync = sync
+        self._on_close = on_close
         self._worker = Worker("flymq-consumer")
-        self._pending: asyncio.Future[Any] | None = None  # the worker's next(), which may outlive who waited for it
-        self._undelivered: Message[Any, Any] | None = None
+        self._wait: asyncio.Future[Any] | None = None  # what the worker does; may outlive who asked for it
+        self._waits_for_one = False
+        self._outer_error: BaseException | None = None
+        self._closed = False
 
     @property
     def group_id(self) -> str:
         return self._sync.group_id
 
     def __aiter__(self) -> Self:
+        self._outer_error = sys.exc_info()[1]
         iter(self._sync)
         return self
 
     async def __anext__(self) -> Message[Any, Any]:
-        if self._undelivered is not None:
-            message, self._undelivered = self._undelivered, None
-            self._sync.take_in_hand(message)
-            return message
-        if self._pending is None:
+        if self._wait is None or not self._waits_for_one:
+            await self._ready()
             if self._sync.at_hand():
                 return next(self._sync)
-            self._pending = self._worker.run(functools.partial(_next_or_end, self._sync))
-        try:
-            found = await asyncio.shield(self._pending)
-        except asyncio.CancelledError:
-            raise
-        except BaseException:
-            self._pending = None
-            raise
-        self._pending = None
+            self._wait = self._worker.run(partial(_next_or_end, self._sync))
+            self._waits_for_one = True
+        found = await self._outcome(self._wait)
         if found is _END:
             raise StopAsyncIteration
         return found  # type: ignore[no-any-return]
 
-    async def _run(self, call: Callable[[], R]) -> R:
-        """On the consumer's thread. A wait for a message that was given up is ended first; what it got is kept."""
-        if self._pending is not None:
-            pending, self._pending = self._pending, None
+    async def _outcome(self, wait: asyncio.Future[R]) -> R:
+        """What came of it. Cancelled, it goes on: whoever comes next has it, or sees to its end."""
+        await asyncio.wait([wait])
+        if self._wait is wait:
+            self._wait = None
+        return wait.result()
+
+    async def _ready(self) -> None:
+        """Nothing else is under way on the consumer's thread. A wait that was given up is ended, its messages kept."""
+        if self._closed:
+            raise ClosedError("the consumer is closed", hint="make a new one: client.consumer(...)")
+        while (wait := self._wait) is not None:
+            self._waits_for_one = False  # it ends because of us, and not the iteration
             self._sync.stop()
-            found = (await asyncio.gather(pending, return_exceptions=True))[0]
-            iter(self._sync)
-            if isinstance(found, Message):
-                self._undelivered = found
-                self._sync.take_in_hand(None)
-        return await self._worker.run(call)
+            await asyncio.wait([wait])
+            self._sync._stopping = False  # that was not meant for who comes next
+            if self._wait is wait:
+                messages = [] if wait.exception() else _messages(wait.result())
+                self._wait = self._worker.run(partial(_put_back, self._sync, messages)) if messages else None
+
+    async def _run(self, call: Callable[[], R]) -> R:
+        await self._ready()
+        wait = self._wait = self._worker.run(call)
+        self._waits_for_one = False
+        return await self._outcome(wait)
 
     async def poll(self, timeout: float = 1.0, max_records: int = 500) -> list[Message[Any, Any]]:
         """See `Consumer.poll`."""
-        found = await self._run(lambda: self._sync.poll(timeout, max_records))
-        if self._undelivered is not None:
-            found.insert(0, self._undelivered)
-            self._undelivered = None
-        return found
+        return await self._run(lambda: self._sync.poll(timeout, max_records))
 
     async def batches(self, max_records: int = 500, timeout: float = 1.0) -> AsyncIterator[list[Message[Any, Any]]]:
         """See `Consumer.batches`."""
@@ -265,22 +316,18 @@ class AsyncConsumer:
     async def seek(self, partition: AnyPartition, offset: int) -> None:
         """See `Consumer.seek`."""
         await self._run(lambda: self._sync.seek(partition, offset))
-        self._undelivered = None
 
     async def seek_to_beginning(self, *partitions: AnyPartition) -> None:
         """See `Consumer.seek_to_beginning`."""
         await self._run(lambda: self._sync.seek_to_beginning(*partitions))
-        self._undelivered = None
 
     async def seek_to_end(self, *partitions: AnyPartition) -> None:
         """See `Consumer.seek_to_end`."""
         await self._run(lambda: self._sync.seek_to_end(*partitions))
-        self._undelivered = None
 
     async def seek_to_time(self, when: datetime | int, *partitions: AnyPartition) -> None:
         """See `Consumer.seek_to_time`."""
         await self._run(lambda: self._sync.seek_to_time(when, *partitions))
-        self._undelivered = None
 
     async def pause(self, *partitions: AnyPartition) -> None:
         """See `Consumer.pause`."""
@@ -291,14 +338,24 @@ class AsyncConsumer:
         await self._run(lambda: self._sync.resume(*partitions))
 
     async def close(self, commit: bool | None = None, timeout: float = 5.0) -> None:
-        """See `Consumer.close`."""
-        await self._finish(commit, timeout, failed=sys.exc_info()[1] is not None)
+        """See `Consumer.close`. A task that waits for a message then is at the end of its iteration."""
+        error = sys.exc_info()[1]
+        await self._finish(commit, timeout, failed=error is not None and error is not self._outer_error)
 
     async def _finish(self, commit: bool | None, timeout: float, *, failed: bool) -> None:
-        await self._run(lambda: self._sync.finish(commit, timeout, failed=failed))
-        self._worker.stop()
+        if self._closed:
+            return
+        await self._ready()
+        self._closed = True
+        try:
+            await self._worker.run(lambda: self._sync.finish(commit, timeout, failed=failed))
+        finally:
+            self._worker.stop()
+            if self._on_close is not None:
+                self._on_close(self)
 
     async def __aenter__(self) -> Self:
+        self._outer_error = sys.exc_info()[1]
         await self._run(self._sync.__enter__)
         return self
 
@@ -320,13 +377,44 @@ class AsyncFlyMQClient(_Behind[FlyMQClient]):
     Belongs to the event loop that uses it first.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        pool = ThreadPoolExecutor(_REQUEST_THREADS, thread_name_prefix="flymq-client")
-        super().__init__(FlyMQClient(*args, **kwargs), pool)
-        self.topics = AsyncTopicAdmin(self._sync.topics, pool)
-        self.groups = AsyncGroupAdmin(self._sync.groups, pool)
-        self.cluster = AsyncClusterAdmin(self._sync.cluster, pool)
-        self._shared = AsyncProducer(self._sync.producer, pool)
+    def __init__(
+        self,
+        bootstrap_servers: str | Iterable[str] = "localhost:9092",
+        *,
+        client_id: str = "flymq-client",
+        timeout: float = 30.0,
+        connect_timeout: float = 5.0,
+        auto_create_topics: bool = True,
+        sasl: tuple[str, str, str] | None = None,
+        tls: bool | str | os.PathLike[str] | ssl.SSLContext | None = None,
+        key_serializer: Serializer | None = None,
+        value_serializer: Serializer | None = None,
+        key_deserializer: Deserializer | None = None,
+        value_deserializer: Deserializer | None = None,
+        **kafka: Any,
+    ) -> None:
+        sync = FlyMQClient(
+            bootstrap_servers,
+            client_id=client_id,
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            auto_create_topics=auto_create_topics,
+            sasl=sasl,
+            tls=tls,
+            key_serializer=key_serializer,
+            value_serializer=value_serializer,
+            key_deserializer=key_deserializer,
+            value_deserializer=value_deserializer,
+            **kafka,
+        )
+        threads = RequestThreads(_REQUEST_THREADS)
+        super().__init__(sync, threads)
+        self.topics = AsyncTopicAdmin(sync.topics, threads)
+        self.groups = AsyncGroupAdmin(sync.groups, threads)
+        self.cluster = AsyncClusterAdmin(sync.cluster, threads)
+        self._open: set[AsyncConsumer | AsyncProducer] = set()
+        self._shared = self.producer()
+        self._closed = False
 
     ping = _awaited(FlyMQClient.ping)
     fetch = _awaited(FlyMQClient.fetch)
@@ -346,6 +434,7 @@ class AsyncFlyMQClient(_Behind[FlyMQClient]):
         timestamp: int | datetime | None = None,
     ) -> RecordMetadata:
         """See `FlyMQClient.produce`."""
+        self._check_open()
         return await self._shared.send(
             topic, value, key=key, partition=partition, headers=headers, timestamp=timestamp
         )
@@ -354,32 +443,76 @@ class AsyncFlyMQClient(_Behind[FlyMQClient]):
         self,
         topic: str,
         *,
-        partitions: Sequence[int] | None = None,
+        partitions: Iterable[int] | None = None,
         start: Position | Mapping[int, int] = "earliest",
         end: Position | Mapping[int, int] = "latest",
         isolation: str = "uncommitted",
     ) -> AsyncIterator[Message[Any, Any]]:
         """See `FlyMQClient.read`."""
         messages = self._sync.read(topic, partitions=partitions, start=start, end=end, isolation=isolation)
-        while found := await self._run(lambda: list(islice(messages, _READ_AT_ONCE))):
-            for message in found:
-                yield message
+        try:
+            while found := await self._run(lambda: list(islice(messages, _READ_AT_ONCE))):
+                for message in found:
+                    yield message
+        finally:
+            with contextlib.suppress(ValueError):  # it runs, for who was cancelled: the end of that closes it
+                await aside(messages.close)
 
     def consumer(
-        self, topics: str | Sequence[str] | re.Pattern[str], group_id: str | None = None, **settings: Any
+        self,
+        topics: str | Sequence[str] | re.Pattern[str],
+        group_id: str | None = None,
+        *,
+        auto_offset_reset: str = "latest",
+        auto_commit: bool = True,
+        auto_commit_interval: float = 5.0,
+        idle_timeout: float | None = None,
+        isolation: str = "uncommitted",
+        on_assigned: Callable[[list[Any]], object] | None = None,
+        on_revoked: Callable[[list[Any]], object] | None = None,
+        key_deserializer: Deserializer | None = None,
+        value_deserializer: Deserializer | None = None,
+        **kafka: Any,
     ) -> AsyncConsumer:
         """See `FlyMQClient.consumer`; `on_assigned` and `on_revoked` are called on other threads than the loop's."""
-        return AsyncConsumer(self._sync.consumer(topics, group_id, **settings))
+        sync = self._sync.consumer(
+            topics,
+            group_id,
+            auto_offset_reset=auto_offset_reset,
+            auto_commit=auto_commit,
+            auto_commit_interval=auto_commit_interval,
+            idle_timeout=idle_timeout,
+            isolation=isolation,
+            on_assigned=on_assigned,
+            on_revoked=on_revoked,
+            key_deserializer=key_deserializer,
+            value_deserializer=value_deserializer,
+            **kafka,
+        )
+        consumer = AsyncConsumer(sync, self._open.discard)
+        self._open.add(consumer)
+        return consumer
 
     def producer(self, **kafka: Any) -> AsyncProducer:
         """See `FlyMQClient.producer`; connects when it is entered, or with the first record."""
-        return AsyncProducer(functools.partial(self._sync.producer, **kafka), self._pool)
+        producer = AsyncProducer(partial(self._sync.producer, **kafka), self._threads, self._open.discard)
+        self._open.add(producer)
+        return producer
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the client is closed")
 
     async def close(self) -> None:
         """See `FlyMQClient.close`."""
-        await self._shared.close()
-        await self._run(self._sync.close)
-        self._pool.shutdown(wait=False)
+        if self._closed:
+            return
+        self._closed = True
+        async with contextlib.AsyncExitStack() as stack:  # one that fails does not keep the others open
+            stack.callback(self._threads.stop)
+            stack.push_async_callback(aside, self._sync.close)
+            for one in list(self._open):
+                stack.push_async_callback(one.close)
 
     async def __aenter__(self) -> Self:
         return self

@@ -46,7 +46,7 @@ def check_group(group: str | None) -> str:
 
 def one_of(name: str, value: str, known: Mapping[str, str]) -> str:
     """What the word stands for. Raises `InvalidArgumentError` with the nearest word, and all of them."""
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         words = "it is one of " + ", ".join(f'"{word}"' for word in known)
         near = did_you_mean(value, known) if isinstance(value, str) else None
         raise InvalidArgumentError(f"{name} is {value!r}", hint=f"{near} ({words})" if near else words)
@@ -55,6 +55,6 @@ def one_of(name: str, value: str, known: Mapping[str, str]) -> str:
 
 def seconds(name: str, value: float) -> float:
     """A duration, 0 or more."""
-    if not value >= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
         raise InvalidArgumentError(f"{name} is {value!r}", hint="give seconds, 0 or more")
     return value

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import ssl
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +19,7 @@ from flymq.client.admin.groups import GroupAdmin
 from flymq.client.admin.topics import TopicAdmin
 from flymq.client.connection import Connection
 from flymq.client.consumer import Consumer
-from flymq.client.errors import ClosedError, translate
+from flymq.client.errors import ClosedError
 from flymq.client.messages import FetchResult, Message, ProduceReport, RecordMetadata
 from flymq.client.producer import Headers, Producer, Serializer
 from flymq.client.reader import Position, Reader, fetch
@@ -53,7 +55,7 @@ class FlyMQClient:
         connect_timeout: float = 5.0,
         auto_create_topics: bool = True,
         sasl: tuple[str, str, str] | None = None,
-        tls: bool | str | ssl.SSLContext | None = None,
+        tls: bool | str | os.PathLike[str] | ssl.SSLContext | None = None,
         key_serializer: Serializer | None = None,
         value_serializer: Serializer | None = None,
         key_deserializer: Deserializer | None = None,
@@ -80,13 +82,13 @@ class FlyMQClient:
 
     def ping(self) -> float:
         """Seconds that a broker took to answer. Raises `BrokerUnavailableError`, `RequestTimeoutError`."""
-        admin = self.connection.admin()
-        started = time.monotonic()
-        try:
+
+        def timed(admin: Any) -> float:
+            started = time.monotonic()
             admin.describe_cluster()
-        except Exception as error:
-            raise translate(error, "ping") from error
-        return time.monotonic() - started
+            return time.monotonic() - started
+
+        return float(self.cluster._ask("ping", timed))
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -95,15 +97,15 @@ class FlyMQClient:
         topic: str,
         *,
         partition: int = 0,
-        offset: int | str = 0,
+        offset: Position = 0,
         count: int = 10,
         isolation: str = "uncommitted",
     ) -> FetchResult:
         """Up to `count` messages of one partition, from `offset` on; what is there now, without waiting for more.
 
-        `offset`: a number; negative from the end (-1 is the last message); "earliest" or "latest". Where messages were
-        deleted, it begins with the first that is left. `isolation` "committed": no open or aborted transactions.
-        Commits nothing and creates nothing.
+        `offset`: a number; negative from the end (-1 is the last message); "earliest", "latest", or an aware datetime:
+        the first message then or later. Where messages were deleted, it begins with the first that is left.
+        `isolation` "committed": no open or aborted transactions. Commits nothing and creates nothing.
 
         Raises `TopicNotFoundError`, `PartitionNotFoundError`, `OffsetOutOfRangeError` beyond the end.
         """
@@ -121,18 +123,18 @@ class FlyMQClient:
         start: Position | Mapping[int, int] = "earliest",
         end: Position | Mapping[int, int] = "latest",
         isolation: str = "uncommitted",
-    ) -> Iterator[Message[Any, Any]]:
+    ) -> Generator[Message[Any, Any], None, None]:
         """A stream of all messages from `start` up to before `end`, as they are now; in order for each partition.
 
-        `start`, `end`: offsets (one for all partitions, or a mapping), "earliest", "latest", or a datetime: the first
-        message then or later. All partitions unless `partitions` says which. Memory stays flat. Commits nothing and
-        creates nothing; ends by itself.
+        `start`, `end`: offsets (one for all partitions, or a mapping; negative from the end), "earliest", "latest", or
+        an aware datetime: the first message then or later. All partitions unless `partitions` says which. Memory stays
+        flat. Commits nothing and creates nothing; ends by itself. Errors come with the first message.
 
         Raises `TopicNotFoundError`, `PartitionNotFoundError`.
         """
         self._check_open()
         with Reader(self.connection, topic, isolation=isolation) as reader:
-            chosen = reader.partitions() if partitions is None else reader.check(list(partitions))
+            chosen = reader.partitions() if partitions is None else reader.check(partitions)
             first, last = reader.starts(chosen), reader.ends(chosen)
             starts, ends = reader.at(start, chosen), reader.at(end, chosen)
             yield from map(
@@ -282,9 +284,10 @@ class FlyMQClient:
         """Close every consumer and producer that it made and that is still open, and disconnect."""
         with self._lock:
             self._closed = True
-        for one in list(self._open):
-            one.close()
-        self.connection.close()
+        with contextlib.ExitStack() as stack:  # one that fails does not keep the others open
+            stack.callback(self.connection.close)
+            for one in list(self._open):
+                stack.callback(one.close)
 
     def __enter__(self) -> Self:
         return self

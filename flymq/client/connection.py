@@ -5,6 +5,7 @@ kafka-python is imported when the first `Connection` is made (0.3 s), and nowher
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 from collections.abc import Iterable, Mapping
@@ -12,12 +13,14 @@ from typing import Any
 
 from flymq.client.addresses import Address, parse_addresses
 from flymq.client.errors import ClosedError, InvalidArgumentError, did_you_mean, translate
-from flymq.client.kafka_python import kafka
-from flymq.client.probe import probe
+from flymq.client.kafka_python import close_sockets, direct_url, kafka
+from flymq.client.probe import prepare, probe
 
 # kafka-python waits 100 ms before it asks again for a topic that was just created; asking costs us well under one.
-_METADATA_RETRY_MS = 10
+METADATA_RETRY_MS = 2
 _MAX_IDLE_MS = 9 * 60 * 1000
+# What kafka-python's clients raise for a setting that they know and can't use.
+_OF_A_BAD_SETTING = (AssertionError, TypeError, ValueError)
 # All threads share one admin client, and kafka-python refuses what is beyond this: by default, the sixth request.
 _IN_FLIGHT = "max_in_flight_requests_per_connection"
 _ADMIN_IN_FLIGHT_MAX = 1000
@@ -41,28 +44,29 @@ class Connection:
         connect_timeout: float,
         auto_create_topics: bool,
         sasl: tuple[str, str, str] | None,
-        tls: bool | str | ssl.SSLContext | None,
+        tls: bool | str | os.PathLike[str] | ssl.SSLContext | None,
         extra: Mapping[str, Any],
     ) -> None:
         for name, seconds in (("timeout", timeout), ("connect_timeout", connect_timeout)):
-            if not 0 < seconds < _MAX_IDLE_MS / 1000:
+            if not isinstance(seconds, int | float) or not 0 < seconds < _MAX_IDLE_MS / 1000:
                 raise InvalidArgumentError(
                     f"{name} is {seconds!r}", hint=f"give seconds, above 0 and below {_MAX_IDLE_MS // 1000}"
                 )
         kafka()  # now: whoever makes a client means to use it, and the first message should not pay for the import
+        prepare()
         self.addresses: list[Address] = parse_addresses(bootstrap_servers)
         self.client_id = client_id
         self.timeout = timeout
         self.connect_timeout = connect_timeout
         self.auto_create_topics = auto_create_topics
         self._tls = _context(tls)
-        self._sasl = sasl
+        self._sasl = _credentials(sasl)
         self._extra = dict(extra)
         self._common = self._common_settings()
         if extra:
             self._check_names()
         self._lock = threading.RLock()
-        self._reached = False
+        self._reached: Address | None = None
         self._closed = False
         self._admin: Any = None
 
@@ -77,7 +81,6 @@ class Connection:
             "bootstrap_timeout_ms": int(self.connect_timeout * 1000),
             "connections_max_idle_ms": _MAX_IDLE_MS,
             "metrics_enabled": False,
-            "kafka_client": self._net_client,
         }
         if self._sasl or self._tls:
             settings["security_protocol"] = secure
@@ -97,10 +100,7 @@ class Connection:
         kinds = (module.KafkaConsumer, module.KafkaProducer, module.KafkaAdminClient)
         known = set().union(*(kind.DEFAULT_CONFIG for kind in kinds))
         for name in self._extra:
-            if name not in known:
-                raise InvalidArgumentError(
-                    f"there is no setting {name}", hint=did_you_mean(name, known) or "settings are kafka-python's"
-                )
+            _check_name(name, known)
 
     def _net_client(self, **settings: Any) -> Any:
         """kafka-python's hook for the network part: the settings that it does not hand through.
@@ -114,28 +114,35 @@ class Connection:
             "socket_connection_setup_timeout_ms": setup_ms,
             "socket_connection_setup_timeout_max_ms": setup_ms,
         }
+        if settings.get("proxy_url") is None and settings.get("socks5_proxy") is None:
+            settings["proxy_url"] = direct_url()
         client = KafkaNetClient(**settings)
-        client.cluster.config["retry_backoff_ms"] = _METADATA_RETRY_MS
+        close_sockets(client)
+        client.cluster.config["retry_backoff_ms"] = METADATA_RETRY_MS
         client.cluster.config["allow_auto_create_topics"] = settings.get("allow_auto_create_topics", False)
         return client
 
     def _settings(self, kind: Any, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        for name in overrides:
+            _check_name(name, kind.DEFAULT_CONFIG)
         merged = {**self._common, **self._extra}
         return {name: value for name, value in merged.items() if name in kind.DEFAULT_CONFIG} | dict(overrides)
 
     # -- clients ----------------------------------------------------------------------------------
 
-    def reach(self) -> None:
-        """Return if a broker answers at one of the addresses, within `connect_timeout`. Asks only once.
+    def reach(self) -> bool:
+        """Return if a broker answers at one of the addresses, within `connect_timeout`; whether it was asked now. It is
+        asked only once.
 
         Raises `BrokerUnavailableError`, `AuthenticationError`, `ClosedError`.
         """
         with self._lock:
             if self._closed:
                 raise ClosedError("the client is closed")
-            if not self._reached:
-                probe(self.addresses, self.connect_timeout, self._tls, sasl=self._sasl is not None)
-                self._reached = True
+            if self._reached is not None:
+                return False
+            self._reached = probe(self.addresses, self.connect_timeout, self._tls, sasl=self._sasl is not None)
+            return True
 
     def check(self, within: float) -> None:
         """Return if a broker answers now, however it was before. Raises as `reach` does, after `within` seconds."""
@@ -165,11 +172,26 @@ class Connection:
             return self._admin
 
     def _make(self, kind: Any, overrides: Mapping[str, Any]) -> Any:
-        self.reach()
+        settings = self._settings(kind, overrides)
+        asked_now = self.reach()
+        # Of several, kafka-python takes any, for all the time there is.
+        settings["bootstrap_servers"] = [str(self._reached or self.addresses[0])]
+        made: list[Any] = []
+
+        def net_client(**configs: Any) -> Any:
+            made.append(settings.get("kafka_client", self._net_client)(**configs))
+            return made[0]
+
         try:
-            return kind(**self._settings(kind, overrides))
+            return kind(**{**settings, "kafka_client": net_client})
         except Exception as error:
-            self._reached = False
+            for client in made:  # kafka-python forgets about it
+                client.close()
+            if isinstance(error, _OF_A_BAD_SETTING):
+                raise InvalidArgumentError(f"{kind.__name__} does not take these settings: {error}") from error
+            self._reached = None
+            if not asked_now:  # whoever answered then may be away now: look again, and say so
+                return self._make(kind, overrides)
             raise translate(error, f"connect to {', '.join(map(str, self.addresses))}") from error
 
     def close(self) -> None:
@@ -181,12 +203,35 @@ class Connection:
             admin.close()
 
 
-def _context(tls: bool | str | ssl.SSLContext | None) -> ssl.SSLContext | None:
+def _check_name(name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise InvalidArgumentError(
+            f"there is no setting {name}", hint=did_you_mean(name, known) or "settings are kafka-python's"
+        )
+
+
+def _credentials(sasl: tuple[str, str, str] | None) -> tuple[str, str, str] | None:
+    if sasl is None:
+        return None
+    if not isinstance(sasl, tuple | list) or len(sasl) != 3 or not all(isinstance(part, str) for part in sasl):
+        raise InvalidArgumentError(
+            "sasl is not three strs", hint='give (mechanism, user, password), such as ("PLAIN", "ada", "...")'
+        )
+    from kafka.net.sasl import SASL_MECHANISMS
+
+    mechanism, user, password = sasl
+    if mechanism not in SASL_MECHANISMS:
+        hint = did_you_mean(mechanism.upper(), SASL_MECHANISMS) or f"it is one of {', '.join(SASL_MECHANISMS)}"
+        raise InvalidArgumentError(f"sasl: there is no mechanism {mechanism}", hint=hint)
+    return mechanism, user, password
+
+
+def _context(tls: bool | str | os.PathLike[str] | ssl.SSLContext | None) -> ssl.SSLContext | None:
     if not tls:
         return None
     if isinstance(tls, ssl.SSLContext):
         return tls
     try:
-        return ssl.create_default_context(cafile=tls if isinstance(tls, str) else None)
-    except OSError as error:
+        return ssl.create_default_context(cafile=None if tls is True else os.fspath(tls))
+    except (OSError, TypeError) as error:
         raise InvalidArgumentError(f"tls: can't read {tls}: {error}", hint="give a PEM file of certificates") from None

@@ -11,7 +11,7 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +21,7 @@ from flymq.client.buffer import Buffer
 from flymq.client.connection import Connection
 from flymq.client.errors import (
     ClosedError,
+    CommitFailedError,
     DeserializationError,
     FlyMQError,
     InvalidArgumentError,
@@ -29,8 +30,17 @@ from flymq.client.errors import (
 )
 from flymq.client.kafka_python import bounded, commit_offsets, rebalance_listener, topic_partition
 from flymq.client.messages import Message, Partition, timestamp_ms
+from flymq.client.offsets import Offsets
 from flymq.client.progress import Progress
-from flymq.client.subscribing import await_creation, missing_topics
+from flymq.client.subscribing import (
+    Topics,
+    as_partition,
+    check_settings,
+    hint_at_old,
+    is_joining,
+    keep_joining,
+    subscribe,
+)
 
 logger = logging.getLogger("flymq.client")
 
@@ -39,8 +49,8 @@ _RECORDS_MAX = 500
 _WAIT_S = 0.2
 # A loop that takes longer than this over what was fetched still answers the group's coordinator in between.
 _KEEPALIVE_S = 1.0
-_REJOIN_WAIT_S = 10.0
 _RETRY_MS = 20
+_LAST_COMMIT_S = 5.0
 
 AnyPartition = Partition | tuple[str, int]
 Deserializer = Callable[[bytes], Any]
@@ -56,12 +66,13 @@ class Consumer:
 
     **Commits.** With `auto_commit`, the offsets of all messages whose turn of the loop is over, every
     `auto_commit_interval` seconds between two messages, before partitions are given to another member, and at the
-    end. An exception in the loop leaves its message uncommitted: it comes again. Without `auto_commit` nothing is
-    committed but by `commit()`.
+    end. An exception that leaves the `with` block leaves its message uncommitted: it comes again. Without
+    `auto_commit` nothing is committed but by `commit()`.
 
     **Callbacks.** `on_assigned` is called with new partitions on the thread that iterates, once their positions
     are known; it may seek. `on_revoked` is called before they are given up, on kafka-python's own thread: it must not
-    use the consumer but for `commit()`, which takes effect when it returns. After a lost membership it is not called.
+    use the consumer but for `commit()`, which takes effect when it returns. It is called on closing too, and not
+    after a lost membership. A partition that is ours again after a rebalance goes on where it was.
 
     Partitions without a message for a group member and brokers that are away for a while are waited for.
     """
@@ -85,7 +96,8 @@ class Consumer:
         **settings: Any,
     ) -> None:
         self._connection = connection
-        self._topics: list[str] | re.Pattern[str] = check_topics(topics)
+        check_settings(settings)
+        self._topics: Topics = check_topics(topics)
         self._group_is_ours = group_id is None
         self.group_id = check_group(group_id)
         self._reset = one_of("auto_offset_reset", auto_offset_reset, RESETS)
@@ -99,31 +111,29 @@ class Consumer:
         self._value_deserializer = value_deserializer
         self._deserializes = key_deserializer is not None or value_deserializer is not None
         self._on_close = on_close
-        self._settings = {"max_poll_records": _RECORDS_MAX, "retry_backoff_ms": _RETRY_MS, **settings}
+        wait_ms = int(min(0.5, connection.timeout / 2) * 1000)  # kafka-python wants it below the timeout
+        defaults = {"max_poll_records": _RECORDS_MAX, "retry_backoff_ms": _RETRY_MS, "fetch_max_wait_ms": wait_ms}
+        self._settings = {**defaults, **settings}
 
         self._kafka: Any = None
+        self._offsets: Offsets
         self._closed = False
         self._stopping = False
         self._progress = Progress()
         self._buffer = Buffer()
-        # What was yielded and is not finished: partition -> offset after it.
-        self._in_hand: Message[Any, Any] | None = None
-        self._many_in_hand: dict[Partition, int] = {}
         self._assigned: list[Partition] = []
         self._joined: list[Partition] | None = None  # by the listener, for the next look
         self._resumed: dict[Partition, int] = {}
+        self._left_at: dict[Partition, int] = {}  # where we were, when it was taken from us
         self._member = False  # once it was, it stays so
         self._hinted = False
         self._revoking: dict[Partition, int] | None = None  # what commit() in on_revoked asked for
-        self._service_at = 0.0
-        self._commit_at = 0.0
-        self._polled_at = 0.0
+        self._service_at = self._commit_at = self._polled_at = 0.0
         self._outer_error: BaseException | None = None
 
     # -- iteration --------------------------------------------------------------------------------
 
     def __iter__(self) -> Self:
-        self._stopping = False
         self._outer_error = sys.exc_info()[1]
         return self
 
@@ -134,12 +144,17 @@ class Consumer:
         `BrokerUnavailableError` where there is no broker to begin with.
         """
         if (time.monotonic() >= self._service_at or not self._buffer.has_head()) and not self._more():
+            self._end_of_loop()
             raise StopIteration
         message = self._buffer.head()
         if self._deserializes:
-            message.deserialize(self._key_deserializer, self._value_deserializer)
+            try:
+                message.deserialize(self._key_deserializer, self._value_deserializer)
+            except DeserializationError:
+                self._progress.end_turn()  # that one is over, whatever becomes of this one
+                raise
         self._buffer.advance()
-        self._in_hand = message
+        self._progress.in_hand = message
         return message
 
     def at_hand(self) -> bool:
@@ -151,6 +166,13 @@ class Consumer:
 
         All of them are in hand: the next call, or a clean end, finishes them.
         """
+        taken = self._take(timeout, max_records)
+        self._stopping = False
+        return taken
+
+    def _take(self, timeout: float, max_records: int) -> list[Message[Any, Any]]:
+        if max_records < 1:
+            raise InvalidArgumentError(f"max_records is {max_records}", hint="give 1 or more")
         taken: list[Message[Any, Any]] = []
         if self._more(timeout):
             while len(taken) < max_records and self._buffer.ready():
@@ -164,20 +186,23 @@ class Consumer:
                     raise
                 self._buffer.advance()
                 taken.append(message)
-        self._many_in_hand = {self._partition_of(message): message.offset + 1 for message in taken}
+        self._progress.take_batch(taken)
+        self._service_at = 0.0  # so that whatever comes next finishes them first
         return taken
 
     def batches(self, max_records: int = _RECORDS_MAX, timeout: float = 1.0) -> Iterator[list[Message[Any, Any]]]:
         """`poll` without end, empty lists left out; ends as iteration does."""
         iter(self)
+        self._join()  # which is not idling
         deadline = time.monotonic() + self._idle_timeout
         while not self._stopping and time.monotonic() < deadline:
-            if messages := self.poll(min(timeout, max(0.0, deadline - time.monotonic())), max_records):
+            if messages := self._take(min(timeout, max(0.0, deadline - time.monotonic())), max_records):
                 yield messages
                 deadline = time.monotonic() + self._idle_timeout
+        self._end_of_loop()
 
     def stop(self) -> None:
-        """Let the iteration end after the message in hand. From any thread, or a signal handler."""
+        """Let the iteration end after the message in hand, or the next one not begin. From any thread, or signal."""
         self._stopping = True
         self._service_at = 0.0
 
@@ -185,12 +210,12 @@ class Consumer:
 
     def _more(self, timeout: float = math.inf) -> bool:
         """End the turn of what is in hand, do what is due, have a message ready. False: stopped, or none in time."""
-        self._finish_in_hand()
+        self._progress.end_turn()
         self._serve_group()
         deadline = time.monotonic() + timeout
         idle_deadline = math.inf
         while not self._stopping:
-            if self._buffer.ready():
+            if self._joined is None and self._buffer.ready():
                 return True
             now = time.monotonic()
             if idle_deadline == math.inf and self._member:  # joining is not idling
@@ -204,6 +229,7 @@ class Consumer:
 
     def _fetch(self, wait: float) -> None:
         """One poll of kafka-python: messages, if there are some within `wait` seconds; joins and rejoins its group."""
+        keep_joining(self._kafka)
         try:
             records = self._kafka.poll(timeout_ms=wait * 1000)
         except Exception as error:
@@ -242,65 +268,59 @@ class Consumer:
             isolation_level=self._isolation,
             **self._settings,
         )
-        self._commit_at = time.monotonic() + self._interval
         try:
-            listener = rebalance_listener(self)
-            if isinstance(self._topics, re.Pattern):
-                self._kafka.subscribe(pattern=self._topics.pattern, listener=listener)
-            else:
-                missing = missing_topics(self._kafka, self._connection, self._topics)
-                self._kafka.subscribe(topics=self._topics, listener=listener)
-                await_creation(self._kafka, self._connection, missing)
-        except Exception as error:
-            raise translate(error, f"subscribe to {self._what()}") from error
+            subscribe(self._kafka, self._connection, self._topics, rebalance_listener(self))
+        except BaseException as error:
+            kafka, self._kafka = self._kafka, None
+            bounded(lambda: kafka.close(autocommit=False, timeout_ms=1000), time.monotonic() + 1)
+            if isinstance(error, Exception):
+                raise translate(error, f"subscribe to {self._what()}") from error
+            raise
+        self._offsets = Offsets(self._kafka, self.group_id, self._what(), self._connection.timeout)
+        self._commit_at = time.monotonic() + self._interval
 
     def _begin_with(self, partitions: list[Partition]) -> None:
-        """Partitions are ours now. Find out where we begin, and see to it that a crash can't skip anything.
-
-        A group that begins at the end has no commit to come back to: without one, what comes between now and the
-        first commit would be skipped after a crash. So where we commit at all, the beginning is committed first.
-        """
+        """Partitions are ours now. Find out where we begin, and see to it that nothing can be skipped."""
         self._joined = None
         self._member = True
         self._assigned = sorted({*self._assigned, *partitions})
         try:
-            resumed = {} if self._group_is_ours else self._committed_offsets(partitions)
-            self._resumed = resumed
-            fresh = [partition for partition in partitions if partition not in resumed]
-            if fresh and self._reset == "latest":
-                begin = {partition: self.position(partition) for partition in fresh}
-                if self._auto_commit and not self._group_is_ours:
-                    self._commit(begin, self._connection.timeout)
-                self._hint_at_old_messages(begin)
+            self._resumed = {} if self._group_is_ours else self._offsets.committed(partitions)
+            self._begin_without_commit([partition for partition in partitions if partition not in self._resumed])
         except FlyMQError as error:
             if not error.retriable:
                 raise
-            logger.debug("beginning with %s: %r", partitions, error)
+            logger.debug("beginning with %s: %r, trying again", partitions, error)
+            self._joined = partitions
+            return
         if self._on_assigned is not None:
             self._on_assigned(partitions)
 
-    def _committed_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        """One request for all of them; kafka-python's public `committed` makes one for each."""
-        wanted = [topic_partition(partition) for partition in partitions]
-        try:
-            timeout_ms = self._connection.timeout * 1000
-            found = self._kafka._coordinator.fetch_committed_offsets(wanted, timeout_ms=timeout_ms)
-        except Exception as error:
-            raise translate(error, f"read the offsets of group {self.group_id}") from error
-        return {Partition(*partition): offset.offset for partition, offset in found.items() if offset.offset >= 0}
+    def _begin_without_commit(self, partitions: list[Partition]) -> None:
+        """Where the group has no commit: go on where we were before; else `auto_offset_reset` says.
 
-    def _hint_at_old_messages(self, begin: Mapping[Partition, int]) -> None:
-        if self._hinted:
+        A group that begins at the end has nothing to come back to: what comes between now and the first commit would
+        be skipped after a crash. So the beginning counts as finished, and where we commit at all, that is done at once.
+        """
+        for partition in partitions:
+            if partition in self._left_at:
+                self._buffer.drop(partition)
+                self._kafka.seek(topic_partition(partition), self._left_at[partition])
+        if self._reset != "latest" or not partitions:
             return
-        self._hinted = True
-        first = self._beginning_offsets(list(begin))
-        old = sum(max(0, offset - first[partition]) for partition, offset in begin.items())
-        if old:
-            logger.warning(
-                "group %s begins at the end of %s: %d older messages are not read; "
-                'auto_offset_reset="earliest" (flymq-cli: --from-beginning) begins with them',
-                self.group_id, self._what(), old,
-            )
+        begin = {partition: self.position(partition) for partition in partitions}
+        if not self._hinted:
+            self._hinted = True
+            hint_at_old(self.group_id, self._what(), begin, self._offsets.beginnings(partitions))
+        if self._group_is_ours:
+            return
+        for partition, offset in begin.items():
+            self._progress.finish(partition, offset)
+        if self._auto_commit:
+            try:
+                self._commit(begin)
+            except FlyMQError:
+                self._commit_at = 0.0  # try again soon
 
     def resumed_from(self) -> dict[Partition, int]:
         """Where the last assignment found commits of the group: auto_offset_reset had no say there."""
@@ -320,27 +340,30 @@ class Consumer:
         self._start()
         self._commit_if_due()
         now = time.monotonic()
-        self._service_at = now + min(_KEEPALIVE_S, self._interval)
-        if self._buffer.ready() and now - self._polled_at >= _KEEPALIVE_S:
-            self._keep_alive()
+        if self._buffer.ready() and (now - self._polled_at >= _KEEPALIVE_S or is_joining(self._kafka)):
+            self._keep_alive(0)
+        self._service_at = 0.0 if is_joining(self._kafka) else now + min(_KEEPALIVE_S, self._interval)
 
-    def _keep_alive(self) -> None:
-        """A poll that can bring no messages: everything is paused meanwhile. A rebalance is gone through."""
+    def _keep_alive(self, wait: float) -> None:
+        """A poll that can bring no messages: everything is paused meanwhile. It may begin a rebalance."""
         active = self._kafka.assignment() - self._kafka.paused()
         self._kafka.pause(*active)
         try:
-            self._fetch(0)
-            deadline = time.monotonic() + _REJOIN_WAIT_S
-            while not self._assigned and self._member and time.monotonic() < deadline and not self._stopping:
-                self._fetch(_RETRY_MS / 1000)
+            self._fetch(wait)
         finally:
             self._kafka.resume(*(active & self._kafka.assignment()))
+
+    def _end_rebalance(self, timeout: float) -> None:
+        """Nothing can be committed before it is over, and what is ours to commit is known then only."""
+        deadline = time.monotonic() + timeout
+        while self._kafka is not None and is_joining(self._kafka) and time.monotonic() < deadline:
+            self._keep_alive(_RETRY_MS / 1000)
 
     async def revoked(self, partitions: list[Partition]) -> None:
         """On kafka-python's thread, while ours waits for it: the last moment to commit."""
         wanted: dict[Partition, int] = {}
         try:
-            if self._on_revoked is not None:
+            if self._on_revoked is not None and partitions:
                 self._revoking = wanted
                 self._on_revoked(partitions)
         finally:
@@ -350,42 +373,41 @@ class Consumer:
             if wanted:
                 try:
                     await self._kafka.commit_async(commit_offsets(wanted))
+                    self._progress.committed(wanted)
                 except Exception as error:
                     logger.warning("group %s: could not commit before a rebalance, so some messages come again: %s",
                                    self.group_id, error)
-            self.lost(partitions)
+            self._progress.set_aside(partitions)
+            self._give_up(partitions)
 
     def lost(self, partitions: list[Partition]) -> None:
-        """They belong to somebody else: nothing of them is yielded or committed any more."""
-        for partition in partitions:
-            self._buffer.drop(partition)
+        """They belong to somebody else by now."""
         self._progress.forget(partitions)
+        self._give_up(partitions)
+
+    def _give_up(self, partitions: list[Partition]) -> None:
+        """Nothing of them is yielded or committed any more, unless they are ours again after the rebalance:
+        kafka-python keeps its position then, which is past what was buffered.
+        """
+        for partition in partitions:
+            offset = self._buffer.offset(partition)
+            self._buffer.drop(partition)
+            state = self._kafka._subscription.assignment.get(topic_partition(partition))
+            if state is not None and offset is not None:
+                state.seek(offset)
+            if state is not None and state.position is not None:
+                self._left_at[partition] = state.position.offset
         self._assigned = [partition for partition in self._assigned if partition not in partitions]
         if self._joined is not None:  # given and taken again within one poll
             self._joined = [partition for partition in self._joined if partition not in partitions] or None
 
     def assigned(self, partitions: list[Partition]) -> None:
         """On kafka-python's thread; `_begin_with` does the work on ours."""
+        states = self._kafka._subscription.assignment
+        self._progress.take_back(p for p in partitions if states[topic_partition(p)].has_valid_position)
         self._joined = [*(self._joined or []), *partitions]
 
     # -- committing -------------------------------------------------------------------------------
-
-    def take_in_hand(self, message: Message[Any, Any] | None) -> None:
-        """For who yields on behalf of this consumer: what its loop has in hand, in place of what it has here."""
-        self._in_hand = message
-
-    def _finish_in_hand(self) -> None:
-        message = self._in_hand
-        if message is not None:
-            self._in_hand = None
-            self._progress.finish(self._partition_of(message), message.offset + 1)
-        elif self._many_in_hand:
-            many, self._many_in_hand = self._many_in_hand, {}
-            for partition, offset in many.items():
-                self._progress.finish(partition, offset)
-
-    def _partition_of(self, message: Message[Any, Any]) -> Partition:
-        return Partition(message.topic, message.partition)
 
     def commit(self, message: Message[Any, Any] | None = None) -> None:
         """Commit the messages in hand and all before them; or all of a partition up to `message`, that one included.
@@ -393,30 +415,30 @@ class Consumer:
         Returns when the group has it. Raises `CommitFailedError` where the partition is another member's by now,
         `RequestTimeoutError`, `BrokerUnavailableError`.
         """
-        if self._closed:
+        if self._closed and self._revoking is None:
             raise ClosedError("the consumer is closed", hint="commit before it is, or inside the with block")
+        if message is None:
+            self._progress.end_turn()
+        elif not isinstance(message, Message):
+            raise InvalidArgumentError(f"commit {message!r}", hint="give a message of this consumer, or nothing")
+        if self._revoking is None:
+            self._end_rebalance(self._connection.timeout)
+        among = None
         if message is not None:
-            partition = self._partition_of(message)
-            if self._in_hand is message:
-                self._in_hand = None
-            self._progress.finish(partition, message.offset + 1)
-            wanted = self._progress.uncommitted([partition])
-        else:
-            self._finish_in_hand()
-            wanted = self._progress.uncommitted()
+            among = [Partition(message.topic, message.partition)]
+            if among[0] not in self._assigned:
+                raise CommitFailedError(f"commit {message!r}: its partition is not assigned to this consumer")
+            self._progress.finish_up_to(message)
+        wanted = self._progress.uncommitted(among)
         if self._revoking is not None:
             self._revoking.update(wanted)
         else:
-            self._commit(wanted, self._connection.timeout)
+            self._commit(wanted)
 
-    def _commit(self, offsets: dict[Partition, int], timeout: float) -> None:
-        if not offsets:
-            return
-        try:
-            self._kafka.commit(commit_offsets(offsets), timeout_ms=timeout * 1000)
-        except Exception as error:
-            raise translate(error, f"commit offsets of group {self.group_id}") from error
-        self._progress.committed(offsets)
+    def _commit(self, offsets: dict[Partition, int], timeout: float | None = None) -> None:
+        if offsets:
+            self._offsets.commit(offsets, timeout)
+            self._progress.committed(offsets)
 
     def _commit_if_due(self) -> None:
         now = time.monotonic()
@@ -429,6 +451,20 @@ class Consumer:
             future.add_callback(lambda _: self._progress.committed(offsets))
             future.add_errback(lambda error: logger.debug("commit of group %s: %r", self.group_id, error))
 
+    def _end_of_loop(self) -> None:
+        """The loop is done with all it got; whoever leaves the consumer open, or never closes it, has it committed."""
+        self._stopping = False
+        if self._auto_commit and not self._group_is_ours:
+            self._commit_finished("the end of the loop", _LAST_COMMIT_S)
+
+    def _commit_finished(self, when: str, timeout: float) -> None:
+        self._progress.end_turn()
+        try:
+            self._end_rebalance(timeout)
+            self._commit(self._progress.uncommitted(), timeout)
+        except FlyMQError as error:
+            logger.warning("%s: %s, so some messages come again", when, error)
+
     # -- positions --------------------------------------------------------------------------------
 
     def assignment(self) -> list[Partition]:
@@ -439,62 +475,45 @@ class Consumer:
         """The offset of the partition's next message that the loop would get."""
         wanted = self._ours(partition)
         buffered = self._buffer.offset(wanted)
-        if buffered is not None:
-            return buffered
-        try:
-            position = self._kafka.position(topic_partition(wanted), timeout_ms=self._connection.timeout * 1000)
-        except Exception as error:
-            raise translate(error, f"position in {wanted}") from error
-        if position is None:
-            raise translate(TimeoutError("no answer in time"), f"position in {wanted}")
-        return int(position)
+        return self._offsets.position(wanted) if buffered is None else buffered
 
     def committed(self, partition: AnyPartition) -> int | None:
         """What the group has committed for it; None for nothing."""
         self._start()
-        wanted = Partition(*partition)
-        return self._committed_offsets([wanted]).get(wanted)
+        wanted = as_partition(partition)
+        return self._offsets.committed([wanted]).get(wanted)
 
     def lag(self) -> dict[Partition, int]:
         """For each partition that is ours, how many offsets are between the loop and the end."""
         self._join()
-        ends = self._look_up("end_offsets", self._assigned)
+        ends = self._offsets.ends(self._assigned)
         return {partition: max(0, end - self.position(partition)) for partition, end in ends.items()}
 
     def seek(self, partition: AnyPartition, offset: int) -> None:
         """Go on at this offset of a partition that is ours. The next commit covers what is before it."""
         wanted = self._ours(partition)
-        if offset < 0:
-            raise InvalidArgumentError(f"seek {wanted}: there is no offset {offset}", hint="offsets begin at 0")
+        if not isinstance(offset, int) or offset < 0:
+            raise InvalidArgumentError(f"seek {wanted}: there is no offset {offset!r}", hint="offsets begin at 0")
         self._buffer.drop(wanted)
-        if self._in_hand is not None and self._partition_of(self._in_hand) == wanted:
-            self._in_hand = None
-        self._many_in_hand.pop(wanted, None)
         self._kafka.seek(topic_partition(wanted), offset)
+        self._progress.drop_in_hand([wanted])
         self._progress.finish(wanted, offset)
 
     def seek_to_beginning(self, *partitions: AnyPartition) -> None:
         """Go back to the log start offset: of these, or of all that are ours."""
-        for partition, offset in self._beginning_offsets(self._ours_or_all(partitions)).items():
+        for partition, offset in self._offsets.beginnings(self._ours_or_all(partitions)).items():
             self.seek(partition, offset)
 
     def seek_to_end(self, *partitions: AnyPartition) -> None:
         """Skip what is there: of these, or of all that are ours."""
-        for partition, offset in self._look_up("end_offsets", self._ours_or_all(partitions)).items():
+        for partition, offset in self._offsets.ends(self._ours_or_all(partitions)).items():
             self.seek(partition, offset)
 
     def seek_to_time(self, when: datetime | int, *partitions: AnyPartition) -> None:
         """Go to the first message at or after `when` (aware datetime, or ms since the epoch); the end without one."""
         wanted = self._ours_or_all(partitions)
-        times = dict.fromkeys(map(topic_partition, wanted), timestamp_ms(when))
-        try:
-            found = self._kafka.offsets_for_times(times)
-        except Exception as error:
-            raise translate(error, f"look up offsets of {self._what()}") from error
-        ends = self._look_up("end_offsets", wanted)
-        for partition in wanted:
-            hit = found.get(topic_partition(partition))
-            self.seek(partition, ends[partition] if hit is None else hit.offset)
+        for partition, offset in self._offsets.at_time(wanted, timestamp_ms(when)).items():
+            self.seek(partition, offset)
 
     def pause(self, *partitions: AnyPartition) -> None:
         """No messages of these, or of any, until `resume`; the membership goes on."""
@@ -509,20 +528,8 @@ class Consumer:
         """Undo `pause`."""
         self._kafka.resume(*map(topic_partition, self._ours_or_all(partitions)))
 
-    def _beginning_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        return self._look_up("beginning_offsets", partitions)
-
-    def _look_up(self, method: str, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        if not partitions:
-            return {}
-        try:
-            found = getattr(self._kafka, method)([topic_partition(partition) for partition in partitions])
-        except Exception as error:
-            raise translate(error, f"look up offsets of {self._what()}") from error
-        return {Partition(*partition): offset for partition, offset in found.items()}
-
     def _ours(self, partition: AnyPartition) -> Partition:
-        wanted = Partition(*partition)
+        wanted = as_partition(partition)
         self._join()
         if wanted not in self._assigned:
             raise InvalidArgumentError(
@@ -537,7 +544,7 @@ class Consumer:
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def close(self, commit: bool | None = None, timeout: float = 5.0) -> None:
+    def close(self, commit: bool | None = None, timeout: float = _LAST_COMMIT_S) -> None:
         """Commit, leave the group, disconnect; within `timeout` seconds. Harmless a second time.
 
         `commit` None: commit what is finished if `auto_commit` is on. The message in hand counts as finished, unless
@@ -554,6 +561,7 @@ class Consumer:
         if self._kafka is not None:
             self._last_commit(commit, timeout, failed=failed)
         self._closed = True
+        self._buffer = Buffer()
         if self._kafka is not None:
             bounded(lambda: self._kafka.close(autocommit=False, timeout_ms=timeout * 1000), deadline)
             if self._group_is_ours and self._member:
@@ -563,24 +571,25 @@ class Consumer:
 
     def _last_commit(self, commit: bool | None, timeout: float, *, failed: bool) -> None:
         if failed:
-            self._in_hand, self._many_in_hand = None, {}
-        self._finish_in_hand()
+            self._progress.give_back()
         if commit or (commit is None and self._auto_commit and not self._group_is_ours):
-            try:
-                self._commit(self._progress.uncommitted(), timeout)
-            except FlyMQError as error:
-                logger.warning("closing: %s, so some messages come again", error)
+            self._commit_finished("closing", timeout)
 
     def __enter__(self) -> Self:
         """A member of the group from here on: what is produced inside the block is seen."""
         self._outer_error = sys.exc_info()[1]
-        self._join()
+        try:
+            self._join()
+        except BaseException:
+            if self._kafka is not None:  # `__exit__` is not called then, and the group would wait for us
+                self.finish(False, _LAST_COMMIT_S, failed=True)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.finish(None, 5.0, failed=kind is not None)
+        self.finish(None, _LAST_COMMIT_S, failed=kind is not None)
 
     def _what(self) -> str:
         return self._topics.pattern if isinstance(self._topics, re.Pattern) else ", ".join(self._topics)

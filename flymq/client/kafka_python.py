@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import functools
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any, Protocol
@@ -31,6 +34,82 @@ def commit_offsets(offsets: Mapping[Partition, int]) -> dict[Any, Any]:
     """What its commits take; Kafka's leader epoch is not known here, and not needed."""
     commit = kafka().structs.OffsetAndMetadata
     return {topic_partition(partition): commit(offset, "", -1) for partition, offset in offsets.items()}
+
+
+@functools.cache
+def direct_url() -> str:
+    """A proxy_url for no proxy at all, but for sockets that do not outlive their client: see `close_sockets`."""
+    from kafka.net.inet import KafkaNetSocket
+
+    class Direct(KafkaNetSocket):  # type: ignore[misc, unused-ignore]
+        SCHEMES = ("flymq-direct",)
+
+        async def sock_connect(self, net: Any, sock: Any, *args: Any, **kwargs: Any) -> Any:
+            net.flymq_sockets.add(sock)
+            try:
+                return await super().sock_connect(net, sock, *args, **kwargs)
+            except BaseException:
+                sock.close()
+                raise
+
+    return f"{Direct.SCHEMES[0]}://"
+
+
+def close_sockets(client: Any) -> None:
+    """See to it that a KafkaNetClient has closed all its sockets when it is closed.
+
+    It leaves to the garbage collector those that did not connect, one for each attempt to reach a broker that is away,
+    and those with something left to send.
+    """
+    net = client._net
+    net.flymq_sockets = weakref.WeakSet()
+    close = net.close
+
+    def close_all() -> None:
+        close()
+        for sock in list(net.flymq_sockets):
+            sock.close()
+
+    net.close = close_all
+
+
+class _Waiting(collections.defaultdict[Any, Any]):
+    """A producer's batches by partition: those partitions that have some."""
+
+    def keys(self) -> Any:
+        return [partition for partition, batches in list(self.items()) if batches]
+
+
+def forget_deleted_topics(producer: Any) -> None:
+    """To be called before it sends anything.
+
+    kafka-python looks for the leader of each partition that it ever sent to, also when nothing is left to send: once a
+    topic is deleted, for ever, as fast as it can, a processor busy. Java's looks only where something waits.
+    """
+    producer._accumulator._batches = _Waiting(collections.deque)
+
+
+def survive_refusals(producer: Any) -> None:
+    """To be called before it sends anything.
+
+    A record that the broker refuses, too large a one for example, makes an idempotent producer of kafka-python refuse
+    everything from then on. Java's goes on under a new epoch; so does this one.
+    """
+    manager = producer._transaction_manager
+    if manager is None:
+        return
+    classify = manager.classify_batch_error
+
+    def classified(error: Any, batch: Any, **more: Any) -> Any:
+        found = classify(error, batch, **more)
+        kind = error if isinstance(error, type) else type(error)
+        if found != manager.ERROR_CLASS_FATAL or kind in manager._FATAL_ERRORS:
+            return found
+        if manager._supports_epoch_bump():
+            return manager.ERROR_CLASS_NEEDS_EPOCH_BUMP
+        return manager.ERROR_CLASS_NEEDS_PRODUCER_ID_RESET
+
+    manager.classify_batch_error = classified
 
 
 class Rebalanced(Protocol):

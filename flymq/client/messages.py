@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 from flymq.client.errors import DeserializationError, InvalidArgumentError
@@ -16,6 +16,9 @@ V = TypeVar("V")
 CREATE_TIME = 0
 LOG_APPEND_TIME = 1
 NO_TIMESTAMP = -1
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
 
 
 class Partition(NamedTuple):
@@ -101,7 +104,7 @@ class Message(Generic[K, V]):
     @property
     def datetime(self) -> datetime | None:
         """The timestamp, aware, in UTC; None without one."""
-        return None if self.timestamp < 0 else datetime.fromtimestamp(self.timestamp / 1000, UTC)
+        return None if self.timestamp < 0 else _EPOCH + self.timestamp * _MS
 
     @property
     def is_tombstone(self) -> bool:
@@ -131,14 +134,19 @@ class Message(Generic[K, V]):
 
 
 def timestamp_ms(when: datetime | int) -> int:
-    """Milliseconds since the epoch. Raises `InvalidArgumentError` for a datetime that does not say where it is."""
+    """Milliseconds since the epoch, the rest of a datetime's microseconds dropped.
+
+    Raises `InvalidArgumentError` for a datetime that does not say where it is, and for what is no time.
+    """
+    if isinstance(when, int) and not isinstance(when, bool):
+        return int(when)
     if not isinstance(when, datetime):
-        return when
+        raise InvalidArgumentError(f"{when!r} is no time", hint="give ms since the epoch, as an int, or a datetime")
     if when.tzinfo is None:
         raise InvalidArgumentError(
             f"{when!r} has no time zone", hint="say which: datetime.now(UTC), or when.astimezone() for local time"
         )
-    return int(when.timestamp() * 1000)
+    return (when - _EPOCH) // _MS  # when.timestamp() is a float, and a millisecond off now and then
 
 
 class RecordMetadata(NamedTuple):

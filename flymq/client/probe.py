@@ -6,6 +6,7 @@ later. This asks first, on a socket of its own, and says which it is.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import ssl
@@ -26,45 +27,67 @@ _API_VERSIONS_KEY = 18
 # The first with allow_auto_topic_creation, and one that every broker since 1.0 has.
 _METADATA_VERSION = 4
 _ADVERTISED_CHECKED_MAX = 3
+# Python's own web server says nothing to what has no line end in it. Time kept to ask once more, in its words.
+_SECOND_LOOK_S = 0.5
 
 
 def probe(
     addresses: Sequence[Address], timeout: float, tls: ssl.SSLContext | None = None, *, sasl: bool = False
-) -> None:
-    """Return once one of the addresses has answered as a Kafka broker; the first that does ends it.
+) -> Address:
+    """The first of the addresses that answers as a Kafka broker.
 
     Also checks that a client can reach the address which that broker advertises (not with `sasl`: a broker tells
     only those it knows). Takes at most `timeout` seconds in all. Raises `BrokerUnavailableError`, whose `code` is
-    UNKNOWN_HOST, CONNECTION_REFUSED, UNREACHABLE, NOT_KAFKA or ADVERTISED_UNREACHABLE; `AuthenticationError` for
-    a certificate that is not trusted.
+    UNKNOWN_HOST, CONNECTION_REFUSED, UNREACHABLE, NO_ANSWER, NOT_KAFKA, CONNECTION_CLOSED or
+    ADVERTISED_UNREACHABLE; `AuthenticationError` for a certificate that is not trusted.
     """
     deadline = time.monotonic() + timeout
     failure: Exception | None = None
     for tried, address in enumerate(addresses):
         share = max(0.0, deadline - time.monotonic()) / (len(addresses) - tried)
         try:
-            return _probe_one(address, time.monotonic() + share, timeout, tls, sasl)
+            _probe_one(address, time.monotonic() + share, tls, sasl)
+            return address
         except (BrokerUnavailableError, AuthenticationError) as error:
             failure = failure or error
     assert failure is not None
     raise failure
 
 
-def _probe_one(address: Address, deadline: float, timeout: float, tls: ssl.SSLContext | None, sasl: bool) -> None:
+def _probe_one(address: Address, deadline: float, tls: ssl.SSLContext | None, sasl: bool) -> None:
+    started = time.monotonic()
     sock = _connect(address, deadline)
+    patience = deadline - min(_SECOND_LOOK_S, _left(deadline) / 4)
     try:
         if tls is not None:
-            sock = _handshake(sock, address, deadline, tls)
-        advertised = _ask(sock, address, deadline, with_metadata=not sasl)
+            sock = _handshake(sock, address, patience, tls)
+        advertised = _ask(sock, address, patience, with_metadata=not sasl)
     except FlyMQError:
         raise
     except TimeoutError:
-        raise _not_kafka(address, f"takes connections, but did not answer within {timeout:g} s") from None
+        _look_again(address, deadline)
+        raise BrokerUnavailableError(
+            f"{address} takes connections, but did not answer within {time.monotonic() - started:.1f} s",
+            hint="check the port; if it is that of a Kafka broker, that one hangs",
+            code="NO_ANSWER",
+        ) from None
     except OSError as error:
         raise _not_kafka(address, f"closed the connection ({error.strerror or error})") from None
     finally:
         sock.close()
-    _check_advertised(address, [other for other in advertised if other != address], deadline)
+    if address not in advertised:
+        _check_advertised(address, advertised, deadline)
+
+
+def _look_again(address: Address, deadline: float) -> None:
+    """Raise `BrokerUnavailableError` where something answers to HTTP that did not to Kafka."""
+    answer = b""
+    with contextlib.suppress(OSError), _connect(address, deadline) as sock:
+        sock.settimeout(_left(deadline))
+        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        answer = sock.recv(4)
+    if answer:
+        raise _not_kafka(address, *_what_speaks(answer)) from None
 
 
 def _left(deadline: float) -> float:
@@ -77,23 +100,34 @@ def _left(deadline: float) -> float:
 
 def _connect(address: Address, deadline: float) -> socket.socket:
     started = time.monotonic()
-    refused = False
-    for family, kind, protocol, _, target in _resolve(address, deadline):
-        sock = socket.socket(family, kind, protocol)
-        sock.settimeout(_left(deadline))
+    failures: list[OSError] = []
+    targets = _resolve(address, deadline)
+    for tried, target in enumerate(targets):
         try:
-            sock.connect(target)
-            return sock
+            # The first of several may swallow everything, as a broken IPv6 does, and must not take all the time.
+            return _open(target, _left(deadline) / (len(targets) - tried))
         except OSError as error:
-            sock.close()
-            refused = refused or error.errno == errno.ECONNREFUSED
-    if refused:
+            failures.append(error)
+    if any(failure.errno == errno.ECONNREFUSED for failure in failures):
         raise BrokerUnavailableError(f"nothing listens at {address}", code="CONNECTION_REFUSED")
+    why = failures[0].strerror  # none for a time-out
     raise BrokerUnavailableError(
-        f"no way to {address}: no answer within {time.monotonic() - started:.1f} s",
+        f"no way to {address}: {why or f'no answer within {time.monotonic() - started:.1f} s'}",
         hint="check the address, the network and firewalls",
         code="UNREACHABLE",
     )
+
+
+def _open(target: Any, timeout: float) -> socket.socket:
+    family, kind, protocol, _, where = target
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _resolve(address: Address, deadline: float) -> list[Any]:
@@ -134,6 +168,15 @@ def _handshake(sock: socket.socket, address: Address, deadline: float, tls: ssl.
 # -- asking ---------------------------------------------------------------------------------------
 
 
+def prepare() -> None:
+    """Import what asking takes, codecs too. Whoever makes a client means to use it: let not its first message wait."""
+    from flymq_protocol.framing import encode_request
+    from flymq_protocol.registry import load
+
+    for key in (_API_VERSIONS_KEY, _METADATA_KEY):
+        encode_request(load(key)[0](), 0, 0, _CLIENT_ID)
+
+
 def _ask(sock: socket.socket, address: Address, deadline: float, *, with_metadata: bool) -> list[Address]:
     """Speak Kafka: the addresses that the broker advertises; none where it was not asked or is too old."""
     from flymq_protocol.registry import load
@@ -144,7 +187,14 @@ def _ask(sock: socket.socket, address: Address, deadline: float, *, with_metadat
         return []
     metadata_request: Any = load(_METADATA_KEY)[0]
     request = metadata_request(topics=[], allow_auto_topic_creation=False)
-    metadata = _call(sock, address, deadline, request, _METADATA_VERSION)
+    try:
+        metadata = _call(sock, address, deadline, request, _METADATA_VERSION)
+    except (BrokerUnavailableError, ConnectionError):
+        raise BrokerUnavailableError(
+            f"the broker at {address} closed the connection when asked for its addresses",
+            hint="it wants to know who asks, sasl=(mechanism, user, password), or is going down",
+            code="CONNECTION_CLOSED",
+        ) from None
     return [Address(broker.host, broker.port) for broker in metadata.brokers]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -9,11 +11,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from flymq.client.arguments import check_topic
-from flymq.client.connection import Connection
+from flymq.client.connection import METADATA_RETRY_MS, Connection
 from flymq.client.errors import (
     ClosedError,
     FlyMQError,
     InvalidArgumentError,
+    MessageTooLargeError,
     PartitionNotFoundError,
     RequestTimeoutError,
     SerializationError,
@@ -22,7 +25,9 @@ from flymq.client.errors import (
     did_you_mean,
     translate,
 )
-from flymq.client.messages import ProduceReport, RecordMetadata, timestamp_ms
+from flymq.client.kafka_python import forget_deleted_topics, survive_refusals
+from flymq.client.messages import NO_TIMESTAMP, ProduceReport, RecordMetadata, timestamp_ms
+from flymq_protocol.errors import ErrorCode
 
 Serializer = Callable[[Any], bytes]
 Headers = Mapping[str, bytes | str] | Sequence[tuple[str, bytes | str]]
@@ -31,17 +36,22 @@ Headers = Mapping[str, bytes | str] | Sequence[tuple[str, bytes | str]]
 _TOPIC_WAIT_S = 5.0
 # `send_many` waits for the oldest acknowledgement when as many are outstanding.
 _OUTSTANDING_MAX = 10_000
+# How soon kafka-python asks again for a topic that it has met and that is gone: it does that for ever.
+_METADATA_RETRY_MS = 100
 _FIELDS = frozenset(("value", "key", "partition", "headers", "timestamp"))
+_TIMESTAMP_MAX = (1 << 63) - 2  # the difference of any two, -1 among them, fits in 64 bits
+_ACKS = (0, 1, -1, "all")
 
 
 class SendFuture:
     """The acknowledgement to come of one record; used like a `concurrent.futures.Future`."""
 
-    __slots__ = ("_future", "_topic")
+    __slots__ = ("_future", "_topic", "_unacknowledged")
 
-    def __init__(self, future: Any, topic: str) -> None:
+    def __init__(self, future: Any, topic: str, *, unacknowledged: bool = False) -> None:
         self._future = future
         self._topic = topic
+        self._unacknowledged = unacknowledged
 
     def done(self) -> bool:
         """Whether it was acknowledged, or has failed."""
@@ -56,7 +66,9 @@ class SendFuture:
             found = self._future.get(timeout)
         except Exception as error:
             raise _failure(error, self._topic) from error
-        return RecordMetadata(found.topic, found.partition, found.offset, found.timestamp)
+        # With acks=0 kafka-python counts from 0, as if it knew.
+        offset = -1 if self._unacknowledged else found.offset
+        return RecordMetadata(found.topic, found.partition, offset, found.timestamp)
 
     def exception(self, timeout: float | None = None) -> FlyMQError | None:
         """Why it failed, or None; waits as `result` does."""
@@ -93,6 +105,8 @@ class Producer:
     ) -> None:
         if "transactional_id" in settings:
             raise _no_transactions()
+        if settings.get("acks", -1) not in _ACKS:
+            raise InvalidArgumentError(f"acks is {settings['acks']!r}", hint='it is one of 0, 1, "all"')
         self._connection = connection
         self._key_serializer = key_serializer
         self._value_serializer = value_serializer
@@ -100,8 +114,17 @@ class Producer:
         self._known: set[str] = set()
         self._closed = False
         settings.setdefault("max_block_ms", int(min(connection.timeout, _TOPIC_WAIT_S) * 1000))
-        settings.setdefault("delivery_timeout_ms", int(connection.timeout * 1000))
+        # kafka-python wants it to be at least the sum of these two.
+        linger_ms = settings.get("linger_ms", 0)
+        if not isinstance(linger_ms, int | float):
+            raise InvalidArgumentError(f"linger_ms is {linger_ms!r}", hint="give milliseconds")
+        settings.setdefault("delivery_timeout_ms", int(connection.timeout * 1000 + linger_ms))
         self._kafka = connection.producer(**settings)
+        forget_deleted_topics(self._kafka)
+        survive_refusals(self._kafka)
+        self._metadata = self._kafka._metadata
+        self._metadata.config["retry_backoff_ms"] = _METADATA_RETRY_MS
+        self._unacknowledged = self._kafka.config["acks"] == 0
 
     def send(
         self,
@@ -119,13 +142,15 @@ class Producer:
         needs a key. Without `partition`, records of a key share one, the same as with every Kafka client.
         `headers`: a mapping or pairs, of str to bytes or str. `timestamp`: ms since the epoch, or an aware datetime.
 
-        Raises `SerializationError`, `InvalidTopicError`, `TopicNotFoundError`, `PartitionNotFoundError`,
-        `MessageTooLargeError`; what happens later is in the future.
+        Raises `SerializationError`, `InvalidArgumentError`, `InvalidTopicError`, `TopicNotFoundError`,
+        `PartitionNotFoundError`, `MessageTooLargeError`; what happens later is in the future.
         """
         if self._closed:
             raise ClosedError("the producer is closed")
-        if topic not in self._known:
+        if not isinstance(topic, str) or topic not in self._known:
             self._meet(topic)
+        if partition is not None and (not isinstance(partition, int) or isinstance(partition, bool)):
+            raise InvalidArgumentError(f"partition is {partition!r}", hint="give a number from 0 on, or none")
         key_bytes = _encoded(key, self._key_serializer, "key")
         value_bytes = _encoded(value, self._value_serializer, "value")
         if value_bytes is None and key_bytes is None:
@@ -139,30 +164,35 @@ class Producer:
                 key=key_bytes,
                 headers=_encoded_headers(headers) if headers else [],
                 partition=partition,
-                timestamp_ms=None if timestamp is None else timestamp_ms(timestamp),
+                timestamp_ms=None if timestamp is None else _record_timestamp(timestamp),
             )
         except FlyMQError:
             raise
         except Exception as error:
             raise self._send_failure(error, topic, partition) from error
-        return SendFuture(future, topic)
+        return SendFuture(future, topic, unacknowledged=self._unacknowledged)
 
     def send_many(self, topic: str, items: Iterable[Any]) -> ProduceReport:
         """Send all items, wait for their acknowledgements, and say what became of them. Memory stays flat.
 
         An item is a value, a (key, value) pair, or a mapping with value, key, partition, headers, timestamp. A bad one
         is in the report and does not stop the others; a topic that can't be had, or a broker that is away, does.
+
+        Raises what `send` raises of the topic, `InvalidArgumentError` for items that are a single value.
         """
+        check_topic(topic)
         tally = _Tally(topic, self._connection.timeout)
-        for index, item in enumerate(items):
+        for index, item in enumerate(_several(items)):
             try:
                 tally.add(index, self.send(topic, **_as_record(item)))
-            except (SerializationError, InvalidArgumentError, PartitionNotFoundError, ValueError) as error:
+            except (SerializationError, InvalidArgumentError, PartitionNotFoundError, MessageTooLargeError) as error:
                 tally.failed.append((index, error))
         return tally.report()
 
     def flush(self, timeout: float | None = None) -> None:
         """Return when all that was sent is acknowledged or has failed. `timeout` in seconds: `RequestTimeoutError`."""
+        if self._closed:
+            raise ClosedError("the producer is closed")
         try:
             self._kafka.flush(timeout)
         except Exception as error:
@@ -173,17 +203,27 @@ class Producer:
         raise _no_transactions()
 
     def close(self, timeout: float = 5.0) -> None:
-        """Flush for at most `timeout` seconds, and disconnect. Harmless a second time."""
+        """Flush for at most `timeout` seconds, and disconnect. Harmless a second time.
+
+        Raises `RequestTimeoutError` where something was not acknowledged in time: it has failed, or is lost.
+        """
         if self._closed:
             return
         self._closed = True
         try:
             self._kafka.close(timeout=timeout)
         except Exception as error:
+            self._abandon()
             raise translate(error, "close the producer") from error
         finally:
             if self._on_close is not None:
                 self._on_close(self)
+
+    def _abandon(self) -> None:
+        """End its thread and sockets, and fail what is outstanding: `close` of kafka-python gives up before that."""
+        self._kafka._sender.force_close()
+        with contextlib.suppress(Exception):
+            self._kafka.close(timeout=1.0)
 
     def __enter__(self) -> Self:
         return self
@@ -200,14 +240,36 @@ class Producer:
         check_topic(topic)
         if not self._connection.auto_create_topics:
             self._check_exists(topic)
+        self._metadata.config["retry_backoff_ms"] = METADATA_RETRY_MS
         try:
+            self._drop_deleted()
             self._kafka.partitions_for(topic)
         except Exception as error:
             failure = _failure(error, topic)
             if isinstance(failure, RequestTimeoutError):
                 self._check_exists(topic, "and the broker does not create it")
             raise failure from error
+        finally:
+            self._metadata.config["retry_backoff_ms"] = _METADATA_RETRY_MS
         self._known.add(topic)
+
+    def _drop_deleted(self) -> None:
+        """Forget topics that were deleted: asking for all that it knows, kafka-python would create them again."""
+        known = set(self._known)
+        if not known:
+            return
+        asked = threading.Event()
+        self._metadata.config["allow_auto_create_topics"] = False
+        try:
+            answer = self._metadata.request_update()
+            answer.add_both(lambda _: asked.set())
+            asked.wait(self._connection.timeout)
+        finally:
+            self._metadata.config["allow_auto_create_topics"] = self._connection.auto_create_topics
+        if answer.succeeded() or getattr(answer.exception, "errno", None) == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
+            for gone in known - self._metadata.topics(exclude_internal_topics=False):
+                self._known.discard(gone)
+                self._metadata._topics.discard(gone)
 
     def _check_exists(self, topic: str, more: str = "") -> None:
         try:
@@ -221,12 +283,16 @@ class Producer:
             raise TopicNotFoundError(", ".join(filter(None, (f"there is no topic {topic}", more))), hint=hint)
 
     def _send_failure(self, error: Exception, topic: str, partition: int | None) -> FlyMQError:
-        if isinstance(error, ValueError) and partition is not None:
+        failure = _failure(error, topic)
+        if isinstance(failure, RequestTimeoutError):  # the topic may have been deleted since we met it
+            self._known.discard(topic)
+            self._check_exists(topic)
+        elif isinstance(error, ValueError) and partition is not None:
             count = len(self._kafka.partitions_for(topic))
             return PartitionNotFoundError(
                 f"{topic} has no partition {partition}: it has {count}", hint=f"give 0 to {count - 1}, or none"
             )
-        return _failure(error, topic)
+        return failure
 
 
 class _Tally:
@@ -263,6 +329,15 @@ class _Tally:
         return ProduceReport(self._topic, self._sent, tuple(self.failed), self._offsets)
 
 
+def _several(items: Iterable[Any]) -> Iterable[Any]:
+    """Not a string, of which each character would be a record, nor one mapping, of which each name would be."""
+    if isinstance(items, str | bytes | bytearray | memoryview | Mapping) or not isinstance(items, Iterable):
+        raise InvalidArgumentError(
+            f"many items, and not one {type(items).__name__}: {items!r:.60}", hint="put it in a list"
+        )
+    return items
+
+
 def _as_record(item: Any) -> dict[str, Any]:
     """An item of `send_many` as arguments of `send`."""
     if isinstance(item, Mapping) and "value" in item and item.keys() <= _FIELDS:
@@ -296,7 +371,16 @@ def _encoded(value: Any, serializer: Serializer | None, what: str) -> bytes | No
     raise SerializationError(f"a {what} is bytes or str, not {type(value).__name__}: {value!r:.60}", hint=hint)
 
 
+def _record_timestamp(when: int | datetime) -> int:
+    ms = timestamp_ms(when)
+    if not NO_TIMESTAMP <= ms <= _TIMESTAMP_MAX:  # kafka-python would choke on it later, and on all that came with it
+        raise InvalidArgumentError(f"timestamp is {when!r}", hint="give ms since 1970, 0 or more")
+    return ms
+
+
 def _encoded_headers(headers: Headers) -> list[tuple[str, bytes]]:
+    if not isinstance(headers, Mapping | Sequence):
+        raise SerializationError(f"headers are a mapping or pairs, not {headers!r:.50}", hint="give {name: value}")
     return list(_header_pairs(headers.items() if isinstance(headers, Mapping) else headers))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -60,16 +60,19 @@ class Reader:
             raise TopicNotFoundError(f"there is no topic {self.topic}", hint=hint)
         return sorted(found)
 
-    def check(self, wanted: Sequence[int]) -> list[int]:
+    def check(self, wanted: Iterable[int]) -> list[int]:
         """The wanted partitions, if all exist. Raises `PartitionNotFoundError`, `TopicNotFoundError`."""
+        if not isinstance(wanted, Iterable) or isinstance(wanted, str):
+            raise InvalidArgumentError(f"partitions are {wanted!r}", hint="give several, such as [0, 1]")
+        wanted = list(wanted)
         found = self.partitions()
         for partition in wanted:
             if partition not in found:
                 raise PartitionNotFoundError(
-                    f"{self.topic} has no partition {partition}: it has {len(found)}",
+                    f"{self.topic} has no partition {partition!r}: it has {len(found)}",
                     hint=f"give 0 to {len(found) - 1}",
                 )
-        return list(wanted)
+        return wanted
 
     def starts(self, partitions: Sequence[int]) -> dict[int, int]:
         """Log start offsets."""
@@ -80,9 +83,11 @@ class Reader:
         return self._offsets(self._kafka.end_offsets, partitions)
 
     def at(self, position: Position | Mapping[int, int], partitions: Sequence[int]) -> dict[int, int]:
-        """The offset that a position is in each partition. A time: the first message then or later."""
+        """The offset that a position is in each partition. A time: the first message then or later; a negative number:
+        so many before the end.
+        """
         if isinstance(position, Mapping):
-            return {partition: position[partition] for partition in partitions}
+            return self._of_each(position, partitions)
         if position == "earliest":
             return self.starts(partitions)
         if position == "latest":
@@ -90,14 +95,28 @@ class Reader:
         if isinstance(position, datetime):
             return self._at_time(timestamp_ms(position), partitions)
         if isinstance(position, int) and not isinstance(position, bool):
-            return dict.fromkeys(partitions, position)
+            return self._of_each(dict.fromkeys(partitions, position), partitions)
         near = did_you_mean(position, ("earliest", "latest")) if isinstance(position, str) else None
         raise InvalidArgumentError(
             f"{position!r} is no position", hint=near or 'give an offset, "earliest", "latest" or a datetime'
         )
 
+    def _of_each(self, offsets: Mapping[int, int], partitions: Sequence[int]) -> dict[int, int]:
+        for partition in partitions:
+            offset = offsets.get(partition)
+            if not isinstance(offset, int) or isinstance(offset, bool):
+                raise InvalidArgumentError(
+                    f"{offsets!r} has no offset for partition {partition}",
+                    hint="give a number for each partition that is read, and say with partitions= which these are",
+                )
+        if all(offsets[partition] >= 0 for partition in partitions):
+            return {partition: offsets[partition] for partition in partitions}
+        ends = self.ends(partitions)
+        return {p: offsets[p] if offsets[p] >= 0 else max(0, ends[p] + offsets[p]) for p in partitions}
+
     def _at_time(self, ms: int, partitions: Sequence[int]) -> dict[int, int]:
-        times = {self._key(partition): ms for partition in partitions}
+        # Negative ones have a meaning of their own to the broker.
+        times = {self._key(partition): max(0, ms) for partition in partitions}
         found = self._ask(lambda: self._kafka.offsets_for_times(times))
         ends = self.ends(partitions)
         hits = {partition: found.get(self._key(partition)) for partition in partitions}
@@ -146,11 +165,11 @@ class Reader:
 
 
 def fetch(
-    connection: Connection, topic: str, partition: int, offset: int | str, count: int, isolation: str
+    connection: Connection, topic: str, partition: int, offset: Position, count: int, isolation: str
 ) -> FetchResult:
     """See `FlyMQClient.fetch`."""
-    if count < 0:
-        raise InvalidArgumentError(f"count is {count}", hint="give 0 or more")
+    if not isinstance(count, int) or count < 0:
+        raise InvalidArgumentError(f"count is {count!r}", hint="give 0 or more")
     with Reader(connection, topic, isolation=isolation) as reader:
         reader.check([partition])
         log_start, end = reader.starts([partition])[partition], reader.ends([partition])[partition]
@@ -166,11 +185,9 @@ def fetch(
     return FetchResult(messages, next_offset=next_offset, high_watermark=end, log_start=log_start)
 
 
-def _absolute(reader: Reader, partition: int, offset: int | str, log_start: int, end: int) -> int:
+def _absolute(reader: Reader, partition: int, offset: Position, log_start: int, end: int) -> int:
     """The offset that is meant. What was deleted is passed over; beyond the end is an error."""
     position = reader.at(offset, [partition])[partition]
-    if position < 0:
-        position += end
     if position > end:
         raise OffsetOutOfRangeError(
             f"{reader.topic}-{partition} has no offset {offset}: it holds {log_start} to {end - 1}"

@@ -7,13 +7,43 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
+from flymq.client.errors import ClosedError
 from flymq.client.messages import RecordMetadata
 from flymq.client.producer import Producer, SendFuture
 
 R = TypeVar("R")
+
+
+class RequestThreads:
+    """A few threads for calls that wait for a broker. One that nobody waits for any more goes on until it returns."""
+
+    def __init__(self, count: int) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="flymq-client")
+        self._stopped = False
+
+    async def run(self, call: Callable[[], R]) -> R:
+        """The outcome of the call. Raises `ClosedError` after `stop`."""
+        if self._stopped:
+            raise ClosedError("the client is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    def stop(self) -> None:
+        """End them after what they do now. Blocks for nothing."""
+        self._stopped = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def aside(call: Callable[[], R]) -> R:
+    """The outcome of a call that must not wait behind others, on a thread of its own."""
+    worker = Worker("flymq-aside")
+    try:
+        return await worker.run(call)
+    finally:
+        worker.stop()
 
 
 class Worker:
@@ -120,7 +150,7 @@ class Sender:
         while self._done:
             _resolve(*self._done.popleft())
 
-    def stop(self) -> None:
-        """End the thread after the sends it already has. Blocks until then."""
+    def stop(self, timeout: float) -> None:
+        """End the thread after the sends it already has. Blocks until then, for at most `timeout` seconds."""
         self._wanted.put(None)
-        self._thread.join()
+        self._thread.join(timeout)

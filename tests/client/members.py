@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flymq.client.kafka_python import kafka
+from flymq.client.subscribing import keep_joining
 
 TIMEOUT_S = 20.0
 
@@ -29,6 +30,7 @@ class LiveMember:
 
     def _poll(self) -> None:
         while not self._stopping.is_set():
+            keep_joining(self._consumer)
             polled = self._consumer.poll(timeout_ms=50)
             with self._said:
                 self.assigned = {partition.partition for partition in self._consumer.assignment()}
