@@ -10,12 +10,17 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial, wraps
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from flymq.broker.app import new_event_loop
+from flymq.testing.blocked import BlockedLoop
 from flymq.testing.helpers import BrokerHelpers
 from flymq.testing.requests import SeenRequest
 from flymq.testing.running import HOST, RunningBroker, broker_config
+from flymq.testing.topics import checked_topics
+
+if TYPE_CHECKING:
+    from flymq.client.client import FlyMQClient
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,8 +42,8 @@ class EmbeddedBroker(BrokerHelpers):
     clients that were connected find it, with what it had if there is a `data_dir`, else empty.
 
     Raises `EngineError` where it cannot start (with `data_dir`: in use, not writable), `SettingError`
-    for a setting it does not know, ValueError for a topic that cannot be created, RuntimeError where it
-    runs already.
+    for a setting it does not know, ValueError for a topic that cannot be created, TypeError for topics or config
+    that are no mapping, RuntimeError where it runs already.
     """
 
     def __init__(
@@ -49,8 +54,8 @@ class EmbeddedBroker(BrokerHelpers):
         data_dir: str | None = None,
         port: int = 0,
     ) -> None:
-        self._topics = dict(topics or {})
-        self._configure = partial(broker_config, dict(config or {}), who="EmbeddedBroker")
+        self._topics = checked_topics(topics, "EmbeddedBroker(topics=...)")
+        self._configure = partial(broker_config, {} if config is None else config, who="EmbeddedBroker")
         self._config = self._configure(port)
         self._data_dir = data_dir
         self._thread: threading.Thread | None = None
@@ -60,12 +65,19 @@ class EmbeddedBroker(BrokerHelpers):
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self.host = HOST
-        self.port = 0
+        self.port = port
 
     @property
     def bootstrap_servers(self) -> str:
-        """`host:port`, as every Kafka client wants it."""
+        """`host:port`, as every Kafka client wants it. RuntimeError before the first start."""
+        if not self.port:
+            self._started()
         return f"{self.host}:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        """Between `start` and `stop`."""
+        return self._thread is not None
 
     def start(self) -> Self:
         """Return once clients can connect."""
@@ -101,21 +113,31 @@ class EmbeddedBroker(BrokerHelpers):
     ) -> None:
         self.stop()
 
+    if not TYPE_CHECKING:  # which tells by itself
+
+        async def __aenter__(self):
+            raise TypeError("EmbeddedBroker is for `with`; for `async with` there is AsyncEmbeddedBroker")
+
+        __aexit__ = __aenter__
+
     def create_topics(self, topics: Mapping[str, int]) -> None:
         """Create those that are missing: name -> partitions. Raises ValueError for one that can't be."""
-        self._on_loop(lambda running: running.create(topics))
+        wanted = checked_topics(topics, "create_topics()")
+        self._on_loop(lambda running: running.create(wanted))
 
     def wipe(self) -> None:
         """As if just started: no topics, groups, offsets, and no requests seen.
 
         Clients stay connected: producers may go on, members find themselves out of their groups.
         """
+        self._close_helper()  # it knows the topics that go: how many partitions they had
         self._on_loop(RunningBroker.wipe)
 
     def requests(self, api: str | None = None, *, client_id: str | None = None) -> list[SeenRequest]:
         """What the broker was asked since it started or was wiped: of an API ("Produce"), of a client, or all.
 
-        Left out is what these helpers asked themselves, and what is older than the last 100,000.
+        Left out are what these helpers asked themselves, the probe with which a `FlyMQClient` begins, and what is
+        older than the last 100,000.
 
             assert not broker.requests("OffsetCommit")
         """
@@ -127,6 +149,10 @@ class EmbeddedBroker(BrokerHelpers):
         if self._thread is None:
             raise RuntimeError("the broker does not run: call start(), or use it with `with`")
         return self._running
+
+    def _client(self) -> FlyMQClient:
+        self._started()
+        return super()._client()
 
     def _on_loop(self, work: Callable[[RunningBroker], Coroutine[Any, Any, None]]) -> None:
         asyncio.run_coroutine_threadsafe(work(self._started()), self._loop).result(_START_TIMEOUT_S)
@@ -160,6 +186,10 @@ class _HelpersAt(BrokerHelpers):
     def bootstrap_servers(self) -> str:
         return self._broker.bootstrap_servers
 
+    def _client(self) -> FlyMQClient:
+        self._broker._started()
+        return super()._client()
+
 
 def _awaited(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
     """The helper of the same name, on a thread: the loop has a broker to run."""
@@ -188,19 +218,27 @@ class AsyncEmbeddedBroker:
         data_dir: str | None = None,
         port: int = 0,
     ) -> None:
-        self._topics = dict(topics or {})
-        self._configure = partial(broker_config, dict(config or {}), who="AsyncEmbeddedBroker")
+        self._topics = checked_topics(topics, "AsyncEmbeddedBroker(topics=...)")
+        self._configure = partial(broker_config, {} if config is None else config, who="AsyncEmbeddedBroker")
         self._config = self._configure(port)
         self._data_dir = data_dir
         self._running: RunningBroker | None = None
         self._helpers = _HelpersAt(self)
+        self._blocked: BlockedLoop
         self.host = HOST
-        self.port = 0
+        self.port = port
 
     @property
     def bootstrap_servers(self) -> str:
-        """`host:port`, as every Kafka client wants it."""
+        """`host:port`, as every Kafka client wants it. RuntimeError before the first start."""
+        if not self.port:
+            self._started()
         return f"{self.host}:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        """Between `start` and `stop`."""
+        return self._running is not None
 
     async def start(self) -> Self:
         """Return once clients can connect."""
@@ -211,6 +249,7 @@ class AsyncEmbeddedBroker:
         running = RunningBroker(self._config, self._data_dir)
         self.port = await running.start(self._topics)
         self._running = running
+        self._blocked = BlockedLoop()
         return self
 
     async def stop(self) -> None:
@@ -218,6 +257,8 @@ class AsyncEmbeddedBroker:
         await asyncio.to_thread(self._helpers._close_helper)
         running, self._running = self._running, None
         if running is not None:
+            self._blocked.close()
+            await asyncio.sleep(0)  # asyncio forgets a connection that it is accepting while its listener closes
             await running.stop()
 
     async def __aenter__(self) -> Self:
@@ -226,7 +267,16 @@ class AsyncEmbeddedBroker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and self._running is not None:
+            self._blocked.explain(error)
         await self.stop()
+
+    if not TYPE_CHECKING:  # which tells by itself
+
+        def __enter__(self):
+            raise TypeError("AsyncEmbeddedBroker is for `async with`; for `with` there is EmbeddedBroker")
+
+        __exit__ = __enter__
 
     def _started(self) -> RunningBroker:
         if self._running is None:
@@ -235,11 +285,13 @@ class AsyncEmbeddedBroker:
 
     async def create_topics(self, topics: Mapping[str, int]) -> None:
         """See `EmbeddedBroker.create_topics`."""
-        await self._started().create(topics)
+        await self._started().create(checked_topics(topics, "create_topics()"))
 
     async def wipe(self) -> None:
         """See `EmbeddedBroker.wipe`."""
-        await self._started().wipe()
+        running = self._started()
+        await asyncio.to_thread(self._helpers._close_helper)
+        await running.wipe()
 
     def requests(self, api: str | None = None, *, client_id: str | None = None) -> list[SeenRequest]:
         """See `EmbeddedBroker.requests`."""

@@ -8,9 +8,10 @@ from typing import Any, NoReturn, Self
 
 import pytest
 
-from flymq.client.errors import GroupActiveError
+from flymq.client.errors import GroupActiveError, TopicExistsError
 from flymq.client.messages import Partition, ProduceReport
 from flymq.testing.helpers import BrokerHelpers
+from flymq.testing.topics import checked_topics
 
 
 class ExternalBroker(BrokerHelpers):
@@ -31,14 +32,20 @@ class ExternalBroker(BrokerHelpers):
 
     def connect(self) -> Self:
         """Return if it answers. Raises `FlyMQError`."""
-        self._groups_before = {group.group_id for group in self._client().groups.list()}
+        try:
+            self._groups_before = {group.group_id for group in self._client().groups.list()}
+        except BaseException:
+            self._close_helper()
+            raise
         return self
 
     def create_topics(self, topics: Mapping[str, int]) -> None:
         """Create those that are missing: name -> partitions; they are deleted in the end."""
         there = set(self._client().list_topics())
-        for name, partitions in topics.items():
-            if name not in there:
+        for name, partitions in checked_topics(topics, "create_topics()").items():
+            if name in there:
+                continue
+            with contextlib.suppress(TopicExistsError):  # somebody else was faster: it is theirs
                 self._client().create_topic(name, partitions=partitions)
                 self._topics.add(name)
 
@@ -72,12 +79,13 @@ class ExternalBroker(BrokerHelpers):
 
     def wipe(self) -> None:
         """Delete what came about through this object. Everything else on the cluster stays."""
-        topics, self._topics = self._topics, set()
-        groups, self._groups = self._groups, set()
-        self._client().topics.delete(*sorted(topics), missing_ok=True)
-        for group in sorted(groups - self._groups_before):
-            with contextlib.suppress(GroupActiveError):  # a member of the test's that was not closed
+        self._client().topics.delete(*sorted(self._topics), missing_ok=True)
+        self._topics.clear()
+        for group in sorted(self._groups - self._groups_before):
+            with contextlib.suppress(GroupActiveError):  # a member of the test's is not closed yet: next time, then
                 self._client().groups.delete(group, missing_ok=True)
+                self._groups.discard(group)
+        self._close_helper()  # it knows the topics that went: how many partitions they had
 
     def close(self) -> None:
         """Wipe, and disconnect."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flymq.client.errors import FlyMQError, GroupNotFoundError, TopicNotFoundError, did_you_mean
@@ -20,6 +21,8 @@ Value = str | bytes | None
 HELPER_CLIENT_ID = "flymq-testing"
 _LOOK_AGAIN_S = 0.005
 _NAMES_MAX = 10
+_STATES = ("Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead", "Assigning", "Reconciling")
+_MAKING = threading.Lock()  # AsyncEmbeddedBroker has a thread for each helper that is awaited
 
 
 class BrokerHelpers:
@@ -35,11 +38,15 @@ class BrokerHelpers:
         raise NotImplementedError
 
     def _client(self) -> FlyMQClient:
-        if self._helper is None:
-            from flymq.client.client import FlyMQClient  # not before a test needs it
+        with _MAKING:
+            if self._helper is None:
+                from flymq.client.client import FlyMQClient  # not before a test needs it
 
-            self._helper = FlyMQClient(self.bootstrap_servers, client_id=HELPER_CLIENT_ID)
-        return self._helper
+                # It knows topics for longer than they live: asking about one that was deleted must not bring it back.
+                self._helper = FlyMQClient(
+                    self.bootstrap_servers, client_id=HELPER_CLIENT_ID, auto_create_topics=False
+                )
+            return self._helper
 
     def _close_helper(self) -> None:
         helper, self._helper = self._helper, None
@@ -54,7 +61,7 @@ class BrokerHelpers:
 
             flymq.seed("orders", ["one", ("ada", "two"), {"value": "three", "headers": {"a": "b"}}])
         """
-        if isinstance(items, str | bytes):
+        if isinstance(items, str | bytes | Mapping):
             raise TypeError(f"seed() takes a list of items: seed({topic!r}, [{items!r:.60}])")
         self._client().create_topic(topic, partitions=partitions, exist_ok=True)
         report = self._client().produce_many(topic, items)
@@ -130,7 +137,8 @@ class BrokerHelpers:
         if values is not None:
             text = shown_difference(found, values)
         if len(found) < len(there):
-            text += f"\n  and, not matching:{shown([message for message in there if message not in found])}"
+            matching = {id(message) for message in found}
+            text += f"\n  and, not matching:{shown([message for message in there if id(message) not in matching])}"
         return text
 
     def committed(self, group: str, topic: str | None = None) -> dict[Partition, int]:
@@ -145,7 +153,14 @@ class BrokerHelpers:
         """Messages that a group has yet to commit, over all partitions that it has committed or a member has; where
         there is no commit, all of the partition's. Raises `GroupNotFoundError`, which is a LookupError.
         """
-        return sum((row.end or 0) - (row.committed or 0) for row in self._client().groups.lag(group))
+        rows = self._client().groups.lag(group)
+        unread = {row.topic for row in rows if row.committed is None and row.end is not None}
+        first = {topic: self._client().topics.offsets(topic, at="earliest") for topic in unread}
+        return sum(
+            row.lag if row.lag is not None else row.end - first[row.topic].get(row.partition, row.end)
+            for row in rows
+            if row.end is not None  # a topic that was deleted has no messages
+        )
 
     def wait_for_group(
         self, group: str, *, state: str = "Stable", members: int | None = None, timeout: float = 10.0
@@ -157,6 +172,8 @@ class BrokerHelpers:
             flymq.wait_for_group("kitchen", members=2)
         """
         __tracebackhide__ = True
+        if state not in _STATES:
+            raise ValueError(f"there is no state {state!r}: {did_you_mean(state, _STATES) or ', '.join(_STATES)}")
         deadline = time.monotonic() + timeout
         while True:
             late = time.monotonic() > deadline
@@ -187,7 +204,13 @@ class BrokerHelpers:
 
 
 def _values(wanted: Value | Sequence[Value]) -> list[bytes | None]:
-    several = [wanted] if wanted is None or isinstance(wanted, str | bytes) else wanted
+    several = [wanted] if wanted is None or isinstance(wanted, str | bytes | Mapping) else list(wanted)
+    for value in several:
+        if value is not None and not isinstance(value, str | bytes):
+            raise TypeError(
+                f"expect() compares values, which are bytes, str or None, not {type(value).__name__}: {value!r:.60}; "
+                "for anything else there is match=lambda message: ..."
+            )
     return [value.encode() if isinstance(value, str) else value for value in several]
 
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from flymq.testing.topics import checked_topics
 
 if TYPE_CHECKING:
     from flymq.client.client import FlyMQClient
@@ -41,11 +44,27 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        for marker in item.iter_markers("flymq"):
-            if marker.args or not marker.kwargs.keys() <= _MARKED:
-                raise pytest.UsageError(f"{item.nodeid}: the marker is {_MARKER.partition('):')[0]})")
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A marker that is wrong fails its test: an error at collection would take down a run of xdist's."""
+    for marker in item.iter_markers("flymq"):
+        if wrong := _wrong_in(marker):
+            pytest.fail(f"{wrong}: the marker is {_MARKER.partition('):')[0]})", pytrace=False)
+
+
+def _wrong_in(marker: pytest.Mark) -> str | None:
+    if marker.args:
+        return f"flymq({', '.join(map(repr, marker.args))}) has arguments without a name"
+    if unknown := sorted(marker.kwargs.keys() - _MARKED):
+        return f"there is no {', '.join(unknown)}"
+    try:
+        checked_topics(marker.kwargs.get("topics"), "topics")
+    except TypeError as error:
+        return str(error)
+    partitions, config = marker.kwargs.get("partitions", 1), marker.kwargs.get("config", {})
+    if not isinstance(partitions, int):
+        return f"partitions is a number, not {partitions!r:.60}"
+    return None if isinstance(config, Mapping) else f"config is {{setting: value}}, not {config!r:.60}"
 
 
 def _marked(request: pytest.FixtureRequest, name: str, default: Any = None) -> Any:
@@ -109,6 +128,10 @@ def flymq(
             f"Use flymq_isolated, or set {_SETTINGS} in pytest's configuration for all",
             pytrace=False,
         )
+    from flymq.testing.external import ExternalBroker
+
+    if not isinstance(flymq_broker, ExternalBroker) and not flymq_broker.running:  # an earlier test stopped it
+        flymq_broker.start()
     flymq_broker.wipe()
     flymq_broker.create_topics(_marked(request, "topics", {}))
     return flymq_broker
@@ -151,18 +174,9 @@ def flymq_isolated(request: pytest.FixtureRequest) -> Iterator[EmbeddedBroker]:
 
 @pytest.fixture
 def flymq_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., EmbeddedBroker]]:
-    """Makes started brokers, `flymq_factory(topics=..., config=..., data_dir=...)`; all are stopped in the end."""
+    """Makes started brokers, `flymq_factory(topics=..., config=..., data_dir=...)`; the end of the test stops them."""
     _need_embedded(request, "flymq_factory")
     from flymq.testing.embedded import EmbeddedBroker
 
-    made: list[EmbeddedBroker] = []
-
-    def make(*args: Any, **kwargs: Any) -> EmbeddedBroker:
-        made.append(EmbeddedBroker(*args, **kwargs).start())
-        return made[-1]
-
-    try:
-        yield make
-    finally:
-        for broker in made:
-            broker.stop()
+    with ExitStack() as made:
+        yield lambda *args, **kwargs: made.enter_context(EmbeddedBroker(*args, **kwargs))

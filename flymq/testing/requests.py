@@ -12,6 +12,8 @@ from flymq_protocol.registry import API
 
 # The newest are kept: a test that polls for an hour does not fill the memory.
 _KEPT_MAX = 100_000
+# The helpers' own, and the probe by which every FlyMQClient, theirs too, sees whether there is a broker.
+_LEFT_OUT = (HELPER_CLIENT_ID, "flymq-probe")
 _APIS = {api.name for api in API.values()}
 
 
@@ -35,14 +37,14 @@ class RequestLog:
         self._seen.append((api, ctx))
 
     def of(self, api: str | None = None, client_id: str | None = None) -> list[SeenRequest]:
-        """Those of an API, of a client, or all but the helpers' own. From any thread."""
+        """Those of an API, of a client, or all that are not left out. From any thread."""
         if api is not None and api not in _APIS:
             raise ValueError(f"there is no API {api!r}: {did_you_mean(api, _APIS) or 'names are as in Produce'}")
         return [
             SeenRequest(name, ctx.api_version, ctx.client_id, ctx.client_host)
             for name, ctx in self._seen.copy()
             if (api is None or name == api)
-            and (ctx.client_id != HELPER_CLIENT_ID if client_id is None else ctx.client_id == client_id)
+            and (ctx.client_id not in _LEFT_OUT if client_id is None else ctx.client_id == client_id)
         ]
 
     def clear(self) -> None:

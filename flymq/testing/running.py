@@ -9,7 +9,7 @@ from typing import Any
 from flymq.broker.app import Broker
 from flymq.core.catalog import NewTopic, TopicError
 from flymq.core.group.events import LeaveGroup
-from flymq.core.settings import BrokerConfig, to_text
+from flymq.core.settings import BrokerConfig, SettingError, to_text
 from flymq.env import Token, gather
 from flymq.testing.requests import RequestLog
 from flymq_protocol.errors import ErrorCode
@@ -22,13 +22,19 @@ _DEFAULTS = {"group.initial.rebalance.delay.ms": "0"}
 
 def broker_config(config: Mapping[str, Any], port: int, who: str) -> BrokerConfig:
     """Settings for a broker of a test. Raises `SettingError` for one that there is not, or its value."""
+    if not isinstance(config, Mapping):
+        raise TypeError(f'{who}(config=...) is {{name: value}}, such as {{"num.partitions": 3}}, not {config!r:.60}')
     own = {**_DEFAULTS, "listeners": f"PLAINTEXT://{HOST}:{port}"}
-    return BrokerConfig(
-        [
-            {name: (text, who) for name, text in own.items()},
-            {name: (to_text(value), f"{who}(config=...)") for name, value in config.items()},
-        ]
-    )
+    try:
+        return BrokerConfig(
+            [
+                {name: (text, who) for name, text in own.items()},
+                {name: (to_text(value), f"{who}(config=...)") for name, value in config.items()},
+            ]
+        )
+    except SettingError as error:
+        error.add_note(error.hint)  # a traceback shows it
+        raise
 
 
 class RunningBroker:
@@ -55,9 +61,10 @@ class RunningBroker:
         """Create those of the topics that are missing. Raises ValueError."""
         known = self._broker.services.topics
         wanted = [NewTopic(name, count) for name, count in topics.items() if known.get(name) is None]
-        for result in await _done(gather([known.create(new) for new in wanted])):
+        results = await _done(gather([known.create(new) for new in wanted]))
+        for new, result in zip(wanted, results, strict=True):
             if isinstance(result, TopicError):
-                raise ValueError(result.message)
+                raise ValueError(f"topic {new.name} can't be created: {result.message}")
 
     async def wipe(self) -> None:
         """As if just started: no topics but Kafka's own, no groups, offsets, seen requests. Clients stay connected.

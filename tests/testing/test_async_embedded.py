@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import socket
 import threading
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from flymq import AsyncEmbeddedBroker
+from flymq import AsyncEmbeddedBroker, FlyMQClient
+from flymq.client.errors import BrokerUnavailableError
 from flymq.storage.api import EngineError
 
 
@@ -62,11 +64,28 @@ def test_the_helpers_are_awaited() -> None:
     asyncio.run(main())
 
 
-def test_nothing_is_left_behind() -> None:
-    async def once(*, helped: bool) -> None:
-        async with AsyncEmbeddedBroker(topics={"orders": 1}) as broker:
-            if helped:
-                await broker.seed("orders", ["one"])
+def test_clients_that_are_still_connecting_are_not_forgotten() -> None:
+    """Those that a blocked loop could not accept. Their sockets would be left open."""
+
+    async def once() -> None:
+        async with AsyncEmbeddedBroker() as broker:
+            clients = [socket.create_connection((broker.host, broker.port)) for _ in range(5)]
+        for client in clients:
+            client.setblocking(False)
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 10) == b""
+            client.close()
+
+    asyncio.run(once())
+    before = left_open()
+    for _ in range(10):
+        asyncio.run(once())
+    assert left_open() == before
+
+
+def test_it_closes_connections_and_listens_no_more() -> None:
+    async def main() -> None:
+        async with AsyncEmbeddedBroker() as broker:
             reader, writer = await asyncio.open_connection(broker.host, broker.port)
             with contextlib.closing(writer):
                 await broker.stop()
@@ -74,12 +93,60 @@ def test_nothing_is_left_behind() -> None:
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection((broker.host, broker.port))
 
-    asyncio.run(once(helped=True))
-    before = left_open()
-    for _ in range(50):
-        asyncio.run(once(helped=False))
-    asyncio.run(once(helped=True))
-    assert left_open() == before
+    asyncio.run(main())
+
+
+def test_one_that_does_not_run_says_so() -> None:
+    async def main() -> None:
+        broker = AsyncEmbeddedBroker()
+        not_running = r"does not run: await start\(\), or use it with `async with`"
+        for _ in range(2):  # before and after
+            for ask in (broker.wipe, partial(broker.records, "orders"), partial(broker.create_topics, {"orders": 1})):
+                with pytest.raises(RuntimeError, match=not_running):
+                    await ask()
+            with pytest.raises(RuntimeError, match=not_running):
+                broker.requests()
+            assert not broker.running
+            async with broker:
+                assert broker.running
+
+    with pytest.raises(RuntimeError, match="does not run"):
+        _ = AsyncEmbeddedBroker().bootstrap_servers
+    asyncio.run(main())
+
+
+def test_it_is_not_for_with() -> None:
+    with (
+        pytest.raises(TypeError, match="AsyncEmbeddedBroker is for `async with`; for `with` there is EmbeddedBroker"),
+        AsyncEmbeddedBroker(),  # type: ignore[attr-defined]
+    ):
+        pass
+    with pytest.raises(TypeError, match=r"AsyncEmbeddedBroker\(topics=\.\.\.\) is \{name: partitions\}"):
+        AsyncEmbeddedBroker(topics=["orders"])  # type: ignore[arg-type]
+
+
+def test_a_client_that_blocks_the_loop_is_told() -> None:
+    """A synchronous one waits for a broker that waits for it. Its time-out says the rest."""
+
+    async def main() -> None:
+        async with AsyncEmbeddedBroker() as broker:
+            FlyMQClient(broker.bootstrap_servers, connect_timeout=1.2).list_topics()
+
+    with pytest.raises(BrokerUnavailableError) as caught:
+        asyncio.run(main())
+    *_, note = caught.value.__notes__
+    assert note.startswith("the event loop, and AsyncEmbeddedBroker on it, stood still for 1.")
+    assert note.endswith("use EmbeddedBroker, or `await asyncio.to_thread(...)`")
+
+
+def test_another_failure_is_left_as_it_is() -> None:
+    async def main() -> None:
+        async with AsyncEmbeddedBroker():
+            raise LookupError("a test's own")
+
+    with pytest.raises(LookupError) as caught:
+        asyncio.run(main())
+    assert not hasattr(caught.value, "__notes__")
 
 
 def test_a_start_that_fails_or_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
