@@ -1,4 +1,4 @@
-"""Where the `flymq-cli` command goes: it stands on `flymq.client`, and comes with it.
+"""The `flymq-cli` command. It stands on `flymq.client`, so it works with any Kafka.
 
-The package is here already so that its name and its place in the wheel are settled.
+Nothing but click is imported before a command runs: `--help` and completion have to feel instant.
 """
