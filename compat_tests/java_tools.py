@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 _HERE = Path(__file__).parent
@@ -18,22 +20,31 @@ CONFIGS = "kafka.admin.ConfigCommand"
 GET_OFFSETS = "org.apache.kafka.tools.GetOffsetShell"
 API_VERSIONS = "org.apache.kafka.tools.BrokerApiVersionsCommand"
 DUMP_LOG = "org.apache.kafka.tools.DumpLogSegments"
+STORAGE = "kafka.tools.StorageTool"
+BROKER = "kafka.Kafka"
 
 
 def class_path() -> str:
     """Of the tools. Downloads them where they are missing, or where the list of them changed."""
     pom = _POM.read_text()
     if not _DONE.exists() or _DONE.read_text() != pom:
+        _need("mvn", "maven")
         command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={_LIBS}"]
         subprocess.run(command, check=True, timeout=600)
         _DONE.write_text(pom)
     return f"{_LIBS}/*"
 
 
-def command(tool: str, *arguments: str) -> list[str]:
+def _need(program: str, package: str) -> None:
+    assert shutil.which(program), f"{program} is not there: `apt install {package}`, or run .ci/run, which does"
+
+
+def command(tool: str, *arguments: str, java_options: Sequence[str] = ()) -> list[str]:
     """The command line of a tool."""
+    _need("java", "default-jdk-headless")
     quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m"]
-    return ["java", *quick, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", class_path(), tool, *arguments]
+    options = [*quick, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", *java_options]
+    return ["java", *options, "-cp", class_path(), tool, *arguments]
 
 
 def run(tool: str, *arguments: str, stdin: bytes = b"", timeout_s: float = 120) -> str:
