@@ -12,9 +12,12 @@ from flymq import EmbeddedBroker
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def broker() -> Iterator[EmbeddedBroker]:
-    """Shared by the whole run: use topics and groups of your own, and leave no setting behind."""
+    """Shared by a module's tests: use topics and groups of your own, and leave no setting behind.
+
+    Not by the whole run: its helpers' client has a thread that would be there in everybody's tests.
+    """
     with EmbeddedBroker() as started:
         yield started
 

@@ -12,7 +12,6 @@ import functools
 import os
 import re
 import ssl
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -225,7 +224,6 @@ class AsyncConsumer:
         self._worker = Worker("flymq-consumer")
         self._wait: asyncio.Future[Any] | None = None  # what the worker does; may outlive who asked for it
         self._waits_for_one = False
-        self._outer_error: BaseException | None = None
         self._closed = False
 
     @property
@@ -233,7 +231,6 @@ class AsyncConsumer:
         return self._sync.group_id
 
     def __aiter__(self) -> Self:
-        self._outer_error = sys.exc_info()[1]
         iter(self._sync)
         return self
 
@@ -339,8 +336,7 @@ class AsyncConsumer:
 
     async def close(self, commit: bool | None = None, timeout: float = 5.0) -> None:
         """See `Consumer.close`. A task that waits for a message then is at the end of its iteration."""
-        error = sys.exc_info()[1]
-        await self._finish(commit, timeout, failed=error is not None and error is not self._outer_error)
+        await self._finish(commit, timeout, failed=not commit)
 
     async def _finish(self, commit: bool | None, timeout: float, *, failed: bool) -> None:
         if self._closed:
@@ -355,7 +351,6 @@ class AsyncConsumer:
                 self._on_close(self)
 
     async def __aenter__(self) -> Self:
-        self._outer_error = sys.exc_info()[1]
         await self._run(self._sync.__enter__)
         return self
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -129,12 +128,10 @@ class Consumer:
         self._hinted = False
         self._revoking: dict[Partition, int] | None = None  # what commit() in on_revoked asked for
         self._service_at = self._commit_at = self._polled_at = 0.0
-        self._outer_error: BaseException | None = None
 
     # -- iteration --------------------------------------------------------------------------------
 
     def __iter__(self) -> Self:
-        self._outer_error = sys.exc_info()[1]
         return self
 
     def __next__(self) -> Message[Any, Any]:
@@ -547,11 +544,10 @@ class Consumer:
     def close(self, commit: bool | None = None, timeout: float = _LAST_COMMIT_S) -> None:
         """Commit, leave the group, disconnect; within `timeout` seconds. Harmless a second time.
 
-        `commit` None: commit what is finished if `auto_commit` is on. The message in hand counts as finished, unless
-        an exception is on its way (in a `finally`, say).
+        `commit` None: commit what is finished if `auto_commit` is on. Who calls this does not say how the loop went, so
+        the message in hand is not finished and comes again; with `commit=True` it is, as at the end of a `with` block.
         """
-        error = sys.exc_info()[1]
-        self.finish(commit, timeout, failed=error is not None and error is not self._outer_error)
+        self.finish(commit, timeout, failed=not commit)
 
     def finish(self, commit: bool | None, timeout: float, *, failed: bool) -> None:
         """`close`, told whether the message in hand failed."""
@@ -577,7 +573,6 @@ class Consumer:
 
     def __enter__(self) -> Self:
         """A member of the group from here on: what is produced inside the block is seen."""
-        self._outer_error = sys.exc_info()[1]
         try:
             self._join()
         except BaseException:

@@ -176,7 +176,7 @@ def test_closing_twice_is_harmless_and_what_is_closed_says_so(
     async def main(client: AsyncFlyMQClient) -> None:
         async with client.consumer(topic, group, auto_offset_reset="earliest") as consumer:
             await anext(consumer)
-            await consumer.close()
+            await consumer.close(commit=True)
             await consumer.close()
         await consumer.close()
         uses: list[Callable[[], Coroutine[Any, Any, Any]]] = [
@@ -269,7 +269,7 @@ def test_what_comes_after_a_wait_was_given_up_goes_to_the_next_one(
             found = await then(consumer)
             seen += [found.text()] if isinstance(found, Message) else texts(found)
         assert seen == ["second", "third"]
-        await consumer.close()
+        await consumer.close(commit=True)
 
     run(main, broker)
     assert broker.committed(group) == {(topic, 0): 3}

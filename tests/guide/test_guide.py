@@ -129,7 +129,7 @@ class Reader:
         return offset
 
     def close(self) -> None:
-        for value in self.names.values():
+        for value in (self.client, *self.names.values()):  # a block may have put another one in its place
             if isinstance(value, Consumer | FlyMQClient):
                 value.close()
 
