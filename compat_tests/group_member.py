@@ -42,6 +42,8 @@ def kafka_python(bootstrap: str, topic: str, group: str, session_ms: int) -> Non
     from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata
     from kafka.errors import KafkaError
 
+    from flymq.client.subscribing import keep_joining
+
     class Listener(ConsumerRebalanceListener):
         def on_partitions_revoked(self, revoked: Any) -> None:
             pass
@@ -61,6 +63,7 @@ def kafka_python(bootstrap: str, topic: str, group: str, session_ms: int) -> Non
     )
     consumer.subscribe([topic], listener=Listener())
     while not stopping:
+        keep_joining(consumer)  # or it may forget a rebalance, on a busy machine, whatever the broker
         for partition, records in consumer.poll(100).items():
             for record in records:
                 say("got", partition.partition, record.offset, record.value.decode())
