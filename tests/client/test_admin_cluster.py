@@ -35,12 +35,6 @@ questions = pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTION
 
 
 @pytest.fixture
-def client(broker: EmbeddedBroker) -> Iterator[FlyMQClient]:
-    with FlyMQClient(broker.bootstrap_servers) as client:
-        yield client
-
-
-@pytest.fixture
 def refusals(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """kafka-python leaves the socket of a refused connection to the garbage collector. That may come at any time until
     the end of the test, but not in somebody else's: pytest keeps what is logged, and with it the connection."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,12 +32,6 @@ MESSAGES = 4
 
 
 @pytest.fixture
-def client(broker: EmbeddedBroker) -> Iterator[FlyMQClient]:
-    with FlyMQClient(broker.bootstrap_servers) as client:
-        yield client
-
-
-@pytest.fixture
 def topic(client: FlyMQClient, fresh_name: Callable[..., str]) -> str:
     """Three partitions, `MESSAGES` in each of them, one second apart from 1970 on."""
     name = fresh_name("topic")
@@ -48,11 +42,6 @@ def topic(client: FlyMQClient, fresh_name: Callable[..., str]) -> str:
             [{"value": str(n), "partition": partition, "timestamp": n * 1000} for n in range(MESSAGES)],
         ).raise_for_errors()
     return name
-
-
-@pytest.fixture
-def group(fresh_name: Callable[..., str]) -> str:
-    return fresh_name("group")
 
 
 def commit(client: FlyMQClient, group: str, topic: str, offsets: dict[int, int]) -> None:

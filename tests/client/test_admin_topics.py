@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,12 +19,6 @@ from flymq.client.errors import (
     TopicExistsError,
     TopicNotFoundError,
 )
-
-
-@pytest.fixture
-def client(broker: EmbeddedBroker) -> Iterator[FlyMQClient]:
-    with FlyMQClient(broker.bootstrap_servers) as client:
-        yield client
 
 
 @pytest.fixture

@@ -35,11 +35,6 @@ def topic(broker: EmbeddedBroker, fresh_name: Callable[..., str]) -> str:
     return name
 
 
-@pytest.fixture
-def group(fresh_name: Callable[..., str]) -> str:
-    return fresh_name("group")
-
-
 async def given_up(wait: Coroutine[Any, Any, Any]) -> None:
     """It was begun, waited, and was cancelled."""
     task = asyncio.ensure_future(wait)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,22 +24,11 @@ class BodyError(Exception):
 
 
 @pytest.fixture
-def client(broker: EmbeddedBroker) -> Iterator[FlyMQClient]:
-    with FlyMQClient(broker.bootstrap_servers) as client:
-        yield client
-
-
-@pytest.fixture
 def topic(broker: EmbeddedBroker, fresh_name: Callable[..., str]) -> str:
     """One partition with `MESSAGES` messages."""
     name = fresh_name("topic")
     broker.seed(name, [str(number) for number in range(MESSAGES)])
     return name
-
-
-@pytest.fixture
-def group(fresh_name: Callable[..., str]) -> str:
-    return fresh_name("group")
 
 
 def fail_at(

@@ -149,11 +149,6 @@ def topic(quick_broker: EmbeddedBroker, fresh_name: Callable[..., str]) -> str:
     return name
 
 
-@pytest.fixture
-def group(fresh_name: Callable[..., str]) -> str:
-    return fresh_name("group")
-
-
 def write_script(folder: Path) -> Path:
     path = folder / "consume.py"
     path.write_text(textwrap.dedent(CHILD))

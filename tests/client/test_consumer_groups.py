@@ -36,21 +36,10 @@ ALL = sorted((partition, offset) for partition in range(2) for offset in range(E
 
 
 @pytest.fixture
-def client(broker: EmbeddedBroker) -> Iterator[FlyMQClient]:
-    with FlyMQClient(broker.bootstrap_servers) as client:
-        yield client
-
-
-@pytest.fixture
 def topic(broker: EmbeddedBroker, fresh_name: Callable[..., str]) -> str:
     name = fresh_name("topic")
     broker.seed(name, [{"value": "x", "partition": number % 2} for number in range(2 * EACH)], partitions=2)
     return name
-
-
-@pytest.fixture
-def group(fresh_name: Callable[..., str]) -> str:
-    return fresh_name("group")
 
 
 @pytest.fixture(autouse=True)

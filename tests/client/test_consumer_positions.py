@@ -30,23 +30,12 @@ EACH = 5  # messages in each of two partitions, one second apart from 1970 on
 
 
 @pytest.fixture
-def client(broker: EmbeddedBroker) -> Iterator[FlyMQClient]:
-    with FlyMQClient(broker.bootstrap_servers) as client:
-        yield client
-
-
-@pytest.fixture
 def topic(client: FlyMQClient, fresh_name: Callable[..., str]) -> str:
     name = fresh_name("topic")
     client.create_topic(name, partitions=2, config={"retention.ms": -1})
     items = [{"value": "x", "partition": number % 2, "timestamp": number // 2 * 1000} for number in range(2 * EACH)]
     client.produce_many(name, items).raise_for_errors()
     return name
-
-
-@pytest.fixture
-def group(fresh_name: Callable[..., str]) -> str:
-    return fresh_name("group")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -24,12 +24,6 @@ from flymq.client.errors import (
 from flymq.client.messages import Message
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def client(broker: EmbeddedBroker) -> Iterator[FlyMQClient]:
-    with FlyMQClient(broker.bootstrap_servers) as client:
-        yield client
 
 
 @pytest.fixture

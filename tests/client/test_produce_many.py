@@ -8,19 +8,13 @@ from typing import Any
 
 import pytest
 
-from flymq import EmbeddedBroker, FlyMQClient
+from flymq import FlyMQClient
 from flymq.client.errors import (
     InvalidArgumentError,
     MessageTooLargeError,
     PartitionNotFoundError,
     SerializationError,
 )
-
-
-@pytest.fixture
-def client(broker: EmbeddedBroker) -> Iterator[FlyMQClient]:
-    with FlyMQClient(broker.bootstrap_servers) as client:
-        yield client
 
 
 @pytest.fixture

@@ -28,12 +28,6 @@ from flymq.client.producer import SendFuture
 TIMEOUT_S = 20.0
 
 
-@pytest.fixture
-def client(broker: EmbeddedBroker) -> Iterator[FlyMQClient]:
-    with FlyMQClient(broker.bootstrap_servers) as client:
-        yield client
-
-
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[str]:
     """Where a broker is that opens and closes nothing in this process."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,18 +10,12 @@ import psutil
 import pytest
 
 from compat_tests.broker_process import BrokerProcess
-from flymq import EmbeddedBroker, FlyMQClient
+from flymq import FlyMQClient
 from flymq.client.errors import InvalidArgumentError, PartitionNotFoundError, TopicNotFoundError
 from flymq.client.kafka_python import kafka
 
 PARTITIONS = 3
 COUNT = 5
-
-
-@pytest.fixture
-def client(broker: EmbeddedBroker) -> Iterator[FlyMQClient]:
-    with FlyMQClient(broker.bootstrap_servers) as client:
-        yield client
 
 
 @pytest.fixture
