@@ -12,6 +12,8 @@ from ..message import FieldSpec, Struct
 from ..types import ZERO_UUID, Array, Fixed, Records, String, Uuid
 from .source import Function, Module
 
+_LINE_MAX = 120
+
 
 def emit_encoder(module: Module, name: str, layout: StructLayout, versions: str) -> list[str]:
     """The lines of `def name(message)`."""
@@ -30,7 +32,10 @@ def emit_encoder(module: Module, name: str, layout: StructLayout, versions: str)
     else:
         body.line('return [b"".join(out)]')
     module.classes.add(layout.cls.__name__)
-    return [f"def {name}(message: {layout.cls.__name__}) -> list[bytes | memoryview]:", *body.lines]
+    head = f"def {name}(message: {layout.cls.__name__}) -> list[bytes | memoryview]:"
+    if len(head) > _LINE_MAX:
+        head = head.replace("(", "(\n    ", 1).replace(")", "\n)", 1)
+    return [head, *body.lines]
 
 
 @dataclass
