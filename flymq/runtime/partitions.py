@@ -25,6 +25,9 @@ _log = logging.getLogger("flymq.partitions")
 
 _stamp = Struct(">qii").pack_into
 
+# Since the last roll: so much is replayed as fast as a snapshot is read, and ten thousand files take seconds to write.
+_REPLAYED_BYTES_MAX = 1 << 16
+
 _PRODUCERS_CHECK_MS = 10 * 60 * 1000
 
 # Waking a thousand long polls takes 15-27 ms: the loop gets a turn after each of so many.
@@ -329,5 +332,6 @@ class Partitions:
     def close(self) -> None:
         """The broker stops: snapshot the producers, complete whoever waits."""
         for partition in self:
-            partition.snapshot_producers()
+            if partition.log.segment_bytes > _REPLAYED_BYTES_MAX:
+                partition.snapshot_producers()
             partition.close(Ended.SHUTDOWN)

@@ -138,13 +138,16 @@ def test_the_clean_flag_goes_before_the_first_append(folder: Folder) -> None:  #
 
 
 def test_index_files_are_kafkas(folder: Folder) -> None:  # noqa: F811
-    """A row before each batch that follows more than 4096 bytes; times once more at the end."""
+    """A row before each batch that follows more than 4096 bytes; times once more at the end.
+
+    A short active segment has none: a start scans it as fast."""
     log = folder.run.open(folder.start()).log
     stamps = [100, 300, 200, 250, 400]
     for base, stamp in enumerate(stamps):
         log.append(make_plan(10 * base, 10, size=3000, timestamp=stamp))
     log.append(make_plan(50, 1, size=100, timestamp=900))
-    log.append(make_plan(51, 1, size=100, timestamp=1, roll=True))
+    log.append(make_plan(51, 1, size=100_000, timestamp=1, roll=True))
+    log.append(make_plan(52, 1, size=100, timestamp=1, roll=True))
     folder.stop()
     rows = list(struct.iter_unpack(">II", folder.segment(0, "index").read_bytes()))
     assert rows == [(29, 6000), (49, 12000)]
@@ -152,6 +155,7 @@ def test_index_files_are_kafkas(folder: Folder) -> None:  # noqa: F811
     assert times == [(300, 19), (400, 49), (900, 50)]
     assert folder.segment(51, "index").read_bytes() == b""
     assert list(struct.iter_unpack(">qI", folder.segment(51, "timeindex").read_bytes())) == [(1, 0)]
+    assert not folder.segment(52, "index").exists()
 
 
 # -- open files ------------------------------------------------------------------------------------

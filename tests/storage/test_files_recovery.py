@@ -21,6 +21,7 @@ from flymq.storage.files import FilesEngine
 from .batches import REF, TOPIC_ID, Runner, make_batch, make_plan
 
 SIZE = 200
+LARGE = 10_000  # a start scans an active segment of less than 64 KiB
 
 
 class Folder:
@@ -60,14 +61,14 @@ class Folder:
     def segment(self, base: int, suffix: str = "log") -> Path:
         return self.logs / f"{base:020d}.{suffix}"
 
-    def fill(self, count: int, *, roll_every: int = 10**9) -> Any:
-        """`count` batches of one record and SIZE bytes."""
+    def fill(self, count: int, *, roll_every: int = 10**9, size: int = SIZE) -> Any:
+        """`count` batches of one record and `size` bytes."""
         assert self.engine is not None
         log = self.run.open(self.engine).log
         epoch = log.epochs[-1][0]
         for base in range(log.end, log.end + count):
             log.append(
-                make_plan(base, size=SIZE, epoch=epoch, timestamp=base, roll=base > 0 and base % roll_every == 0)
+                make_plan(base, size=size, epoch=epoch, timestamp=base, roll=base > 0 and base % roll_every == 0)
             )
         self.run.wait_durable(log, log.end, [])
         return log
@@ -152,7 +153,7 @@ def test_case_b_the_snapshot_is_found(folder: Folder) -> None:
 
 def test_case_b_lost_index_files_are_made_again(folder: Folder) -> None:
     folder.start()
-    folder.fill(100, roll_every=40)
+    folder.fill(100, roll_every=40, size=LARGE)
     folder.stop()
     before = folder.segment(40, "index").read_bytes(), folder.segment(40, "timeindex").read_bytes()
     for suffix in ("index", "timeindex"):
@@ -184,13 +185,13 @@ def test_case_c_a_crash_loses_nothing_and_bumps_the_epoch(folder: Folder) -> Non
 
 def test_case_c_an_untouched_partition_of_a_crashed_broker_is_not_scanned(folder: Folder) -> None:
     folder.start()
-    folder.fill(50)
+    folder.fill(50, size=LARGE)
     folder.stop()
     folder.start()
     other = REF.__class__("other", b"o" * 16, 0)
     folder.run.open(folder.engine, other).log.append(make_plan(0))
     folder.crash()
-    damage(folder.segment(0), SIZE * 3 + 80)  # a scan would find it
+    damage(folder.segment(0), LARGE * 3 + 80)  # a scan would find it
     opened = folder.run.open(folder.start())
     assert opened.end == 50
     assert opened.epochs == [(0, 0), (1, 50)]

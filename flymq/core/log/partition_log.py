@@ -71,6 +71,11 @@ class PartitionLog:
         self._segment_bytes = size_bytes
         self._segment_first_timestamp = first_timestamp
 
+    @property
+    def segment_bytes(self) -> int:
+        """Size of the active segment."""
+        return self._segment_bytes
+
     def apply(self, batch: memoryview, now_ms: int) -> None:
         """Take a stored batch into the producer state, at load. In offset order."""
         base_offset, _, _, _, _, _, last_delta, _, max_timestamp, producer_id, epoch, sequence, _ = (

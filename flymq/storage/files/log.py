@@ -280,8 +280,9 @@ class FileLog(Log):
 
     def finish(self) -> None:
         """At a clean stop, everything flushed (any thread): write the active segment's indexes."""
-        if self._active.index_offsets is not None and self._active.size:
-            self._active.try_write_index(self._files)
+        active = self._active
+        if active.index_offsets is not None and not active.is_scanned_fast:
+            active.try_write_index(self._files)
 
     def row(self, *, clean: bool) -> dict[str, Any]:
         """The partition's row. `clean`: (end, newest segment's base, its size) where all is flushed."""

@@ -116,6 +116,11 @@ def _summarize(files: Files, name: str, segment: FileSegment, index_interval: in
         segment.start_index()
         return
     end = segment.end
+    is_active = segment is found.segments[-1]
+    if is_active and segment.is_scanned_fast:
+        _scan_whole(files, name, segment, index_interval, found)
+        segment.end = end
+        return
     fd = files.open(segment.log_path, os.O_RDONLY, 0)
     try:
         header = files.pread(fd, HEADER_BYTES, 0)
@@ -124,18 +129,23 @@ def _summarize(files: Files, name: str, segment: FileSegment, index_interval: in
     if len(header) == HEADER_BYTES:
         segment.first_timestamp = MAX_TIMESTAMP.unpack_from(header, MAX_TIMESTAMP_AT)[0]
     if not segment.load_index(files):
-        size = segment.size
-        try:
-            _scan(files, segment, index_interval, found.epochs)
-        except _Bad as bad:
-            raise _corrupt(name, segment, bad) from bad
-        assert segment.size == size
+        _scan_whole(files, name, segment, index_interval, found)
         if not segment.try_write_index(files):
             segment.end = end
             return  # it stays in memory
     segment.end = end
-    if segment is not found.segments[-1]:
+    if not is_active:
         segment.forget_index()
+
+
+def _scan_whole(files: Files, name: str, segment: FileSegment, index_interval: int, found: Found) -> None:
+    """A scan of what a clean stop left: `Corrupt` where any of it is bad."""
+    size = segment.size
+    try:
+        _scan(files, segment, index_interval, found.epochs)
+    except _Bad as bad:
+        raise _corrupt(name, segment, bad) from bad
+    assert segment.size == size
 
 
 def _corrupt(name: str, segment: FileSegment, bad: _Bad) -> Corrupt:

@@ -22,6 +22,7 @@ from flymq.env import Token
 from flymq.env.files import Files
 from flymq.storage.api import Segment
 
+_INDEX_FILES_FROM_BYTES = 1 << 16
 _TIME_ROW = Struct(">qI")
 _OFFSET_ROW_BYTES = 8
 
@@ -140,6 +141,11 @@ class FileSegment:
         files.write_all(self.path + ".index", rows.tobytes(), sync=sync)
         times = b"".join(map(_TIME_ROW.pack, self.timestamps, self.time_offsets))
         files.write_all(self.path + ".timeindex", times, sync=sync)
+
+    @property
+    def is_scanned_fast(self) -> bool:
+        """So short that a start reads it as fast as index files: an idle partition does without them."""
+        return self.size < _INDEX_FILES_FROM_BYTES
 
     def try_write_index(self, files: Files) -> bool:
         """`write_index`; False where that fails, as on a full disk. Then there are no index files, rather than

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from flymq.env import Env, Token, completed, gather
 from flymq.storage.api import Fenced, LogStore, Opened, PartitionRef, StorageError, Unavailable
@@ -20,9 +22,21 @@ from flymq.storage.files.shards import ENGINE_SHARD, PARTITION_SHARD, SqliteShar
 from flymq.storage.memory import add_epoch, take_epoch
 
 _SLICE_MS = 5
+_THREADS = 8
+_RECOVERIES_PER_HOP = 64
 _SEGMENT_SUFFIXES = (".log", ".index", ".timeindex", ".txnindex")
 _TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _FOLDER_NAME = re.compile(r"[0-9]+\.([0-9a-f]{32})")
+
+
+class _Recovery(NamedTuple):
+    """A partition to open, and who waits for it."""
+
+    ref: PartitionRef
+    folder: str
+    row: dict[str, Any]
+    epoch: int
+    token: Token
 
 
 class FilesLogStore(LogStore):
@@ -62,6 +76,7 @@ class FilesLogStore(LogStore):
         self._is_clean_on_disk = was_clean
         self._recovery_log = recovery_log
         self._logs: dict[tuple[bytes, int], FileLog] = {}
+        self._to_recover: list[_Recovery] = []
         self._flushed: set[FileLog] = set()  # their recovery point may move
         self._rows: dict[str, dict[str, Any]] = {key: json.loads(value) for key, value in shards.load(PARTITION_SHARD)}
 
@@ -72,24 +87,45 @@ class FilesLogStore(LogStore):
             return completed(Unavailable(f"{ref.topic!r} is no topic name"))
         log = self._logs.get((ref.topic_id, ref.index))
         if log is not None:
-            return self._opened(log, None, epoch, None)
+            return self._opened_again(log, epoch)
         folder = f"{self.folder}/{ref.topic}/{ref.index}.{ref.topic_id.hex()}"
         row = self._rows.get(_row_key(ref), {})
         if not row and not self.files.exists(folder):
             return self._recovered(ref, folder, epoch, Found({}))
         token = Token()
+        if not self._to_recover:
+            self.env.call_soon(self._recover_waiting)
+        self._to_recover.append(_Recovery(ref, folder, row, epoch, token))
+        return token
 
-        def recovered(result: Any) -> None:
-            if isinstance(result, StorageError):
+    def _recover_waiting(self) -> None:
+        """All that this turn asked for, spread over the threads: at a start that is every partition, and a hop for
+        each would cost more than looking at it."""
+        waiting, self._to_recover = self._to_recover, []
+        count = max(1, min(_RECOVERIES_PER_HOP, len(waiting) // _THREADS))
+        for at in range(0, len(waiting), count):
+            some = waiting[at : at + count]
+            self.env.offload(self._recover, some).then(partial(self._recovered_some, some))
+
+    def _recover(self, some: list[_Recovery]) -> list[Found | BaseException]:
+        """On a thread."""
+        results: list[Found | BaseException] = []
+        for ref, folder, row, _, _ in some:
+            try:
+                results.append(recover(self.files, f"{ref.topic}-{ref.index}", folder, row, self.index_interval))
+            except StorageError as error:
+                results.append(error)
+            except Exception as error:
+                results.append(Unavailable(f"{folder}: {error!r}"))
+        return results
+
+    def _recovered_some(self, some: list[_Recovery], results: list[Found | BaseException] | BaseException) -> None:
+        for number, (ref, folder, _, epoch, token) in enumerate(some):
+            result = results if isinstance(results, BaseException) else results[number]
+            if isinstance(result, BaseException):
                 token.complete(result)
-            elif isinstance(result, BaseException):
-                token.complete(Unavailable(f"{folder}: {result!r}"))
             else:
                 self._recovered(ref, folder, epoch, result).then(token.complete)
-
-        name = f"{ref.topic}-{ref.index}"
-        self.env.offload(recover, self.files, name, folder, row, self.index_interval).then(recovered)
-        return token
 
     def _recovered(self, ref: PartitionRef, folder: str, epoch: int, found: Found) -> Token:
         for message in found.messages:
@@ -102,6 +138,16 @@ class FilesLogStore(LogStore):
         self._logs[ref.topic_id, ref.index] = log
         return self._opened(log, found.snapshot, epoch, self.save_row(log) if lost_unknown else None)
 
+    def _opened_again(self, log: FileLog, epoch: int) -> Token:
+        snapshot = None
+        if log.segments():
+            try:
+                names = self.files.list(log.folder)
+                snapshot = newest_snapshot(self.files, log.folder, names, log.end, delete_later=False)
+            except OSError as error:
+                return completed(Unavailable(f"{log.folder}: {error}"))
+        return self._opened(log, snapshot, epoch, None)
+
     def _opened(self, log: FileLog, snapshot: tuple[int, bytes] | None, epoch: int, waits_for: Token | None) -> Token:
         """`Opened` once the epoch that it tells of is durable."""
         if log.failure is not None:
@@ -109,14 +155,8 @@ class FilesLogStore(LogStore):
         before = list(log.epochs)
         try:
             take_epoch(log.epochs, epoch, log.end)
-            if waits_for is None and snapshot is None and log.segments():
-                snapshot = newest_snapshot(
-                    self.files, log.folder, self.files.list(log.folder), log.end, delete_later=False
-                )
         except Fenced as error:
             return completed(error)
-        except OSError as error:
-            return completed(Unavailable(f"{log.folder}: {error}"))
         if log.epochs != before and log.end:
             waits_for = self.save_row(log)
         start = snapshot[0] if snapshot else log.log_start
@@ -279,25 +319,31 @@ class FilesLogStore(LogStore):
 
         def finish(_: object) -> None:
             changed = [log for log in logs if log.is_changed and log.failure is None]
-            self.env.offload(_finish_all, changed).then(lambda error: finished(changed, error))
+            waiting = deque(changed)
+            threads = [self.env.offload(_finish_waiting, waiting) for _ in range(min(_THREADS, len(changed)))]
+            gather(threads).then(lambda errors: finished(changed, [error for error in errors if error is not None]))
 
-        def finished(changed: list[FileLog], error: object) -> None:
+        def finished(changed: list[FileLog], errors: list[BaseException]) -> None:
             self.flusher.stop()
-            rows = [] if isinstance(error, BaseException) else [self.save_row(log, clean=True) for log in changed]
+            rows = [] if errors else [self.save_row(log, clean=True) for log in changed]
             for log in logs:
                 log.close_files()
-            gather(rows).then(lambda outcomes: closed(error, outcomes))
+            gather(rows).then(lambda outcomes: closed([*errors, *outcomes]))
 
-        def closed(error: object, outcomes: list[object]) -> None:
-            failures = [one for one in [error, *outcomes] if isinstance(one, BaseException)]
-            result.complete(failures[0] if failures else None)
+        def closed(outcomes: list[object]) -> None:
+            result.complete(next((one for one in outcomes if isinstance(one, BaseException)), None))
 
         self.flusher.flush_all().then(flushed)
         return result
 
 
-def _finish_all(logs: list[FileLog]) -> None:
-    for log in logs:
+def _finish_waiting(logs: deque[FileLog]) -> None:
+    """On one of some threads that share the work: each index file costs an fsync."""
+    while True:
+        try:
+            log = logs.popleft()
+        except IndexError:
+            return
         log.finish()
 
 
