@@ -20,6 +20,7 @@ CONFIGS = "kafka.admin.ConfigCommand"
 GET_OFFSETS = "org.apache.kafka.tools.GetOffsetShell"
 API_VERSIONS = "org.apache.kafka.tools.BrokerApiVersionsCommand"
 DUMP_LOG = "org.apache.kafka.tools.DumpLogSegments"
+TRANSACTIONS = "org.apache.kafka.tools.TransactionsCommand"
 STORAGE = "kafka.tools.StorageTool"
 BROKER = "kafka.Kafka"
 

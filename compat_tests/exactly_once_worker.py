@@ -1,0 +1,69 @@
+"""A member of the pipeline of `exactly_once`: `python -m compat_tests.exactly_once_worker CLIENT BOOTSTRAP INDEX SEED`.
+
+It ends, with a line on stderr, at whatever it can't go on after; and it is killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+
+from confluent_kafka import Consumer, Producer
+
+INPUT = "exactly-once-input"
+OUTPUT = "exactly-once-output"
+GROUP = "exactly-once"
+_RECORDS_MAX = 50
+_ABORTED = 0.1
+
+
+def transformed(value: bytes) -> bytes:
+    """What the pipeline makes of an input."""
+    return hashlib.sha256(value).hexdigest().encode()
+
+
+def librdkafka(bootstrap: str, index: int, chance: random.Random) -> None:
+    common = {"bootstrap.servers": bootstrap, "reconnect.backoff.ms": 10, "reconnect.backoff.max.ms": 100}
+    consumer = Consumer({
+        **common, "group.id": GROUP, "group.instance.id": f"member-{index}", "enable.auto.commit": False,
+        "auto.offset.reset": "earliest", "isolation.level": "read_committed", "session.timeout.ms": 10_000,
+        "log_level": 0,
+    })  # fmt: skip
+    producer = Producer({
+        **common, "transactional.id": f"exactly-once-{index}", "transaction.timeout.ms": 20_000, "log_level": 0,
+    })  # fmt: skip
+    producer.init_transactions(30)
+    consumer.subscribe([INPUT])
+    while True:
+        messages = consumer.consume(_RECORDS_MAX, 0.2)
+        if not messages:
+            continue
+        producer.begin_transaction()
+        for message in messages:
+            assert message.error() is None, message.error()
+            value = message.value()
+            assert value is not None
+            producer.produce(OUTPUT, key=message.key(), value=transformed(value))
+        assignment = consumer.assignment()
+        producer.send_offsets_to_transaction(consumer.position(assignment), consumer.consumer_group_metadata())
+        if chance.random() >= _ABORTED:
+            producer.commit_transaction(30)
+            continue
+        producer.abort_transaction(30)
+        for place in consumer.committed(assignment, 10):
+            place.offset = max(0, place.offset)
+            consumer.seek(place)
+
+
+def main() -> None:
+    client, bootstrap, index, seed = sys.argv[1:]
+    workers = {"librdkafka": librdkafka}
+    try:
+        workers[client](bootstrap, int(index), random.Random(int(seed)))
+    except Exception as error:
+        sys.exit(f"member {index}: {error!r}")
+
+
+if __name__ == "__main__":
+    main()
