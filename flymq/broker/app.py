@@ -73,7 +73,7 @@ class Broker:
             self.services.groups.load(lambda topic_id: topics.by_id(topic_id) is not None)
             engine.logs.sweep({topic.id for topic in topics.all()})
             self._server = make_server(self.services, self._on_request)
-            engine.logs.on_relief = self._server.relieved
+            engine.logs.on_relief = self.services.validation.on_relief = self._server.relieved
             for listener in self.config.listeners:
                 port = await self._server.listen(listener.host, listener.port)
                 self.services.placement.listener_bound(listener.name, port)
@@ -94,6 +94,7 @@ class Broker:
     async def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """Stop accepting, answer what is in flight, flush, release the data folder."""
         self._server.stop_accepting()
+        self.services.retention.close()
         self.services.partitions.close()
         self.services.groups.close()
         await self._server.close(grace_s)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from flymq.runtime.partitions import Partitions
     from flymq.runtime.placement import Placement
     from flymq.runtime.producer_ids import ProducerIds
+    from flymq.runtime.retention import Retention
     from flymq.runtime.topics import Topics
+    from flymq.runtime.validating import Validation
 
 
 class RequestContext:
@@ -39,7 +41,7 @@ class Services:
     """The broker's parts, as handlers see them. Wired once, in `flymq.broker.wiring`."""
 
     __slots__ = ("cluster_id", "config", "env", "fetch_sessions", "groups", "partitions", "placement", "producer_ids",
-                 "topics")
+                 "retention", "topics", "validation")
 
     cluster_id: str
     config: BrokerConfig
@@ -49,4 +51,6 @@ class Services:
     partitions: Partitions
     placement: Placement
     producer_ids: ProducerIds
+    retention: Retention
     topics: Topics
+    validation: Validation

@@ -14,7 +14,9 @@ from flymq.runtime.groups import Groups
 from flymq.runtime.partitions import Partitions
 from flymq.runtime.placement import Placement
 from flymq.runtime.producer_ids import ProducerIds
+from flymq.runtime.retention import Retention
 from flymq.runtime.topics import Topics
+from flymq.runtime.validating import Validation
 from flymq.storage.api import Engine
 
 _OTHER_FILES = 64  # listeners, SQLite's, the interpreter's
@@ -53,10 +55,14 @@ def wire(env: Env, config: BrokerConfig, engine: Engine, on_fatal: Callable[[Bas
     services.cluster_id = engine.cluster_id
     services.placement = Placement(config.int("node.id"), engine.cluster_id, config)
     services.partitions = Partitions(env, engine.logs, config.int("producer.id.expiration.ms"))
+    services.validation = Validation(
+        env, services.partitions, config.int("flymq.inflate.bytes.max"), config.int("flymq.unflushed.bytes.max")
+    )
     services.topics = Topics(env, engine.shards, services.partitions, config)
     services.groups = Groups(env, engine.shards, config, on_fatal)
     services.topics.on_deleted.append(lambda topic: services.groups.topic_deleted(topic.id))
     services.producer_ids = ProducerIds(engine.shards)
+    services.retention = Retention(env, services.partitions, config.int("log.retention.check.interval.ms"))
     services.fetch_sessions = FetchSessions(env, config.int("max.incremental.fetch.session.cache.slots"))
     return services
 

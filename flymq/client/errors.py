@@ -157,6 +157,13 @@ class MessageTooLargeError(FlyMQError, ValueError):
     hint = "raise max_request_size here, max.message.bytes on the topic, or send less"
 
 
+class InvalidRecordError(FlyMQError, ValueError):
+    """The topic does not take such a message: most often one without a key, where it is compacted."""
+
+    code = "INVALID_RECORD"
+    hint = "a topic with cleanup.policy=compact keeps the last message of each key: give every message one"
+
+
 class AuthenticationError(FlyMQError, PermissionError):
     """The broker did not accept who we say we are."""
 
@@ -201,6 +208,7 @@ _BY_CODE: dict[str, type[FlyMQError]] = {
     "REQUEST_TIMED_OUT": RequestTimeoutError,
     "MESSAGE_TOO_LARGE": MessageTooLargeError,
     "RECORD_LIST_TOO_LARGE": MessageTooLargeError,
+    "INVALID_RECORD": InvalidRecordError,
     "GROUP_ID_NOT_FOUND": GroupNotFoundError,
     "NON_EMPTY_GROUP": GroupActiveError,
     "ILLEGAL_GENERATION": CommitFailedError,

@@ -45,8 +45,10 @@ class Partition:
         "_acks",
         "_env",
         "_wake",
+        "ended",
         "index",
         "is_closed",
+        "is_queueing",
         "log",
         "nothing_new",
         "offline",
@@ -62,6 +64,8 @@ class Partition:
         self.store: Log
         self.offline: StorageError | None = None  # it has failed for good, until restart
         self.is_closed = False
+        self.ended: Ended | None = None  # why it is closed
+        self.is_queueing = False  # `flymq.runtime.validating` holds appends back: those that follow queue behind
         self.waiters: dict[Waiter, None] = {}  # parked fetches, in order of arrival
         # For Fetch: by (version, read_committed), (high watermark, log start, the answer that says only this)
         self.nothing_new: dict[tuple[int, bool], tuple[int, int, bytes]] = {}
@@ -174,9 +178,26 @@ class Partition:
 
     # -- life -------------------------------------------------------------------------------------
 
-    def close(self, reason: object) -> None:
+    def trim(self, before_offset: int) -> Token:
+        """Move the log start to `before_offset`, at most the high watermark; whole segments below it go.
+
+        Completes with None once that is durable, or with a `StorageError`.
+        Source: UnifiedLog.maybeIncrementLogStartOffset in Apache Kafka 4.
+        """
+        self.log.move_start(before_offset)
+        if before_offset == self.log.end:
+            self.snapshot_producers()  # nothing is left from which a start could learn of them
+        if self.waiters:
+            self._wake(self)  # who waits for what is gone must be told
+        try:
+            return self.store.trim(before_offset)
+        except StorageError as failure:
+            return completed(failure)
+
+    def close(self, reason: Ended) -> None:
         """The topic is gone, or the broker stops: complete whatever waits."""
         self.is_closed = True
+        self.ended = reason
         self._end_waiting(reason)
 
     def snapshot_producers(self) -> None:
@@ -212,6 +233,7 @@ class Partitions:
         self._woken: dict[Partition, None] = {}
         self._wake_scheduled = False
         self._producer_expiration_ms = producer_expiration_ms
+        self.is_held = False  # set by `flymq.runtime.validating`
         self._env.call_in(_PRODUCERS_CHECK_MS, self._expire_producers)
 
     # -- look-up ----------------------------------------------------------------------------------
@@ -320,8 +342,8 @@ class Partitions:
 
     @property
     def is_backlogged(self) -> bool:
-        """True while the disk is too far behind: producers must not be read."""
-        return self._logs.is_backlogged
+        """True while the disk, or the look inside batches, is too far behind: producers must not be read."""
+        return self._logs.is_backlogged or self.is_held
 
     def _expire_producers(self) -> None:
         now_ms = self._env.now_ms()

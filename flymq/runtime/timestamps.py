@@ -41,7 +41,9 @@ def find_latest(env: Env, partition: Partition, inflated_max: int) -> Token:
     empty log."""
 
     def choose(records: list[Record]) -> tuple[int, int] | None:
-        latest = max(records, key=lambda record: record.timestamp, default=None)
+        start = partition.log.log_start
+        kept = [record for record in records if record.offset >= start]
+        latest = max(kept, key=lambda record: record.timestamp, default=None)
         return None if latest is None else (latest.offset, latest.timestamp)
 
     return _look_inside(env, partition.store.find_max_timestamp(partition.log.high_watermark), choose, inflated_max)

@@ -154,7 +154,11 @@ class Log(ABC):
 
     @abstractmethod
     def trim(self, before_offset: int) -> Token:
-        """(T) Move the log start durably to `before_offset`, then delete segments wholly below it."""
+        """(T) Move the log start durably to `before_offset`; segments wholly below it are gone then.
+
+        The active one is no exception: trimmed to its end, a log has no segments. Completes with None; the
+        bytes are deleted behind it, once no read needs them.
+        """
 
 
 class LogStore(ABC):

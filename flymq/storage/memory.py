@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 
 from flymq.core.log.plan import AppendPlan
+from flymq.core.log.retention import epochs_from
 from flymq.env import Env, Token, completed
 from flymq.storage.api import (
     Chunk,
@@ -209,9 +210,10 @@ class MemoryLog(Log):
 
     def trim(self, before_offset: int) -> Token:
         self.log_start = max(self.log_start, before_offset)
-        kept = [run for run in self.runs[:-1] if run.end_offset > before_offset] + self.runs[-1:]
+        self.epochs = epochs_from(self.epochs, self.log_start)
+        kept = [run for run in self.runs if run.end_offset > before_offset]
         if len(kept) < len(self.runs):
-            gone = [piece for piece in self.pieces if piece.segment.end_offset <= kept[0].base_offset]
+            gone = [piece for piece in self.pieces if piece.segment.end_offset <= before_offset]
             self._store.take(-sum(len(piece.data) for piece in gone))
             del self.pieces[: len(gone)]
             del self.lasts[: len(gone)]

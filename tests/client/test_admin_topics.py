@@ -45,7 +45,7 @@ def test_the_broker_decides_what_is_left_out(client: FlyMQClient, topic: str) ->
 
 def test_describe(client: FlyMQClient, topic: str) -> None:
     client.topics.create(topic, partitions=2, config={"retention.ms": 5000, "cleanup.policy": ["compact", "delete"]})
-    client.produce_many(topic, [{"value": "a", "partition": 1}, {"value": "b", "partition": 1}]).raise_for_errors()
+    client.produce_many(topic, [{"key": key, "value": "a", "partition": 1} for key in "ab"]).raise_for_errors()
     found = client.topics.describe(topic)
     assert (found.name, found.internal) == (topic, False)
     assert found.partitions == [PartitionInfo(0, 1, [1], [1], 0, 0), PartitionInfo(1, 1, [1], [1], 0, 2)]

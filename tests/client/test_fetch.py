@@ -103,12 +103,12 @@ def test_beyond_the_end_is_an_error(client: FlyMQClient, topic: str, partition: 
 
 
 def trim(broker: EmbeddedBroker, topic: str, log_start: int) -> None:
-    """As retention will: the broker has none yet, nor DeleteRecords."""
+    """As retention does."""
 
-    async def set_log_start(running: Any) -> None:
-        running._broker.services.partitions.find(topic, 0).log.log_start = log_start
+    async def move_log_start(running: Any) -> None:
+        running._broker.services.partitions.find(topic, 0).trim(log_start)
 
-    broker._on_loop(set_log_start)
+    broker._on_loop(move_log_start)
 
 
 def test_what_was_deleted_is_passed_over(broker: EmbeddedBroker, client: FlyMQClient, topic: str) -> None:

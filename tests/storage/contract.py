@@ -161,8 +161,34 @@ class StorageContract:
         opened = run.open(engine)
         assert opened.log_start == 15
         assert [offsets(view)[0][0] for view in opened.batches] == list(range(15, 30))
-        run.wait(log.trim(30))
+        run.wait(log.trim(29))
         assert [s.base_offset for s in log.segments()] == [20]
+
+    def test_trimmed_to_its_end_a_log_is_empty_and_goes_on(self, run: Runner, engine: Engine, log: Any) -> None:
+        for base in range(20):
+            log.append(make_plan(base, roll=base == 10))
+        log.snapshot(20, b"producers")
+        run.wait(log.trim(20))
+        assert log.segments() == []
+        assert run.read(log, 20, 20) == b""
+        assert run.wait(log.find_timestamp(0, 20)) is None
+        opened = run.open(engine)
+        assert (opened.log_start, opened.end, opened.segments, list(opened.batches)) == (20, 20, [], [])
+        assert opened.snapshot == (20, b"producers")
+        log.append(make_plan(20, 2, size=100))
+        log.append(make_plan(22, 1, size=100, roll=True))
+        assert [(s.base_offset, s.end_offset) for s in log.segments()] == [(20, 22), (22, 23)]
+        assert run.read_all(log, 20, 23) == [(20, 21), (22, 22)]
+        run.wait(log.trim(10))
+        assert run.open(engine).log_start == 20
+
+    def test_trim_forgets_the_leader_epochs_below(self, run: Runner, engine: Engine, log: Any) -> None:
+        for base, epoch in ((0, 0), (5, 2), (8, 4)):
+            log.append(make_plan(base, 3, epoch=epoch))
+        run.wait(log.trim(6))
+        assert run.open(engine).epochs == [(2, 6), (4, 8)]
+        run.wait(log.trim(11))
+        assert run.open(engine).epochs == [(4, 11)]
 
     def test_find_timestamp(self, run: Runner, log: Any) -> None:
         stamps = [10, 30, 20, 50, 40, 50, 60]

@@ -26,6 +26,7 @@ from flymq_protocol.api.k16_list_groups import ListGroupsRequest
 from flymq_protocol.api.k18_api_versions import ApiVersionsRequest
 from flymq_protocol.api.k19_create_topics import CreatableTopic, CreateTopicsRequest
 from flymq_protocol.api.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState
+from flymq_protocol.api.k21_delete_records import DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic
 from flymq_protocol.api.k22_init_producer_id import InitProducerIdRequest
 from flymq_protocol.api.k23_offset_for_leader_epoch import (
     OffsetForLeaderEpochRequest,
@@ -70,6 +71,7 @@ def asking(key: int, version: int) -> Message:
         18: ApiVersionsRequest("a", "1"),
         19: CreateTopicsRequest([CreatableTopic(name, 1, 1) for name in NAMES]),
         20: DeleteTopicsRequest([DeleteTopicState(name) for name in NAMES]),
+        21: DeleteRecordsRequest([DeleteRecordsTopic("t", [DeleteRecordsPartition(i, 0) for i in two])], 1),
         22: InitProducerIdRequest(),
         23: OffsetForLeaderEpochRequest(
             topics=[OffsetForLeaderTopic("t", [OffsetForLeaderPartition(i) for i in two])]

@@ -57,6 +57,7 @@ HANDLERS: dict[int, HandlerRow] = {
         HandlerRow(18),
         HandlerRow(19),
         HandlerRow(20),
+        HandlerRow(21),
         HandlerRow(22),
         HandlerRow(23),
         HandlerRow(32),

@@ -12,6 +12,7 @@ Behaviour:
     * A retry of a batch that is in the log gets the original's offset, once that is durable.
     * timeout_ms ends the wait with REQUEST_TIMED_OUT; the append stays.
     * acks 0 with an error in any partition closes the connection: the only way to tell.
+    * Where the topic is compacted or has a codec of its own, batches are looked into, large ones on a thread.
     * Left out: transactions (KIP-98, KIP-890).
 Errors:
     INVALID_REQUIRED_ACKS: acks is not -1, 0 or 1.
@@ -19,7 +20,7 @@ Errors:
     INVALID_TOPIC_EXCEPTION: an internal topic.
     UNSUPPORTED_COMPRESSION_TYPE: zstd before v7.
     KAFKA_STORAGE_ERROR: the batch could not be written.
-    and those of `PartitionLog.plan`.
+    and those of `PartitionLog.plan` and `flymq.core.log.inspection`.
 Source:
     KafkaApis.handleProduceRequest, ReplicaManager.appendRecords in Apache Kafka 4.
 """
@@ -30,7 +31,7 @@ from functools import partial
 
 from flymq.broker.context import RequestContext, Services
 from flymq.core.log.plan import AppendError, AppendPlan, Duplicate
-from flymq.env import Token, gather
+from flymq.env import Token, completed, gather
 from flymq.runtime.partitions import Partition
 from flymq.runtime.waiting import Ended, Hangup, Pending
 from flymq_protocol.api.k00_produce import (
@@ -74,7 +75,13 @@ def handle(
         partition = partitions.find_by_id(topic, index)
     else:
         partition = partitions.find_utf8(topic, index)
-    if partition is None or not -1 <= acks <= 1 or version < _ZSTD_FROM_VERSION:
+    if (
+        partition is None
+        or not partition.log.config.is_plain
+        or partition.is_queueing
+        or not -1 <= acks <= 1
+        or version < _ZSTD_FROM_VERSION
+    ):
         try:
             return _append_many(ctx, as_request(version, request), services)
         except UnicodeDecodeError:
@@ -115,31 +122,57 @@ def _append_many(
                 continue
             records = _NO_RECORDS if data.records is None else data.records
             if refuses_zstd and _is_zstd(records):
-                answer: Answer = _ZSTD_REFUSED
+                answer: Answer | Token = _ZSTD_REFUSED
             else:
-                answer = partition.append(records, now_ms)  # type: ignore[arg-type]  # a view, when decoded
+                answer = _append(services, partition, records, now_ms)  # type: ignore[arg-type]  # a view
             results.append(_result(partition, answer, acks, waiting))
         topics.append(TopicProduceResponse(topic.name, topic.topic_id, results))
     return _reply(ctx, services, acks, request.timeout_ms, topics, waiting)
 
 
-def _result(partition: Partition, answer: Answer, acks: int, waiting: Waiting) -> PartitionProduceResponse:
-    """What to tell about one partition; noted in `waiting` where that is not true yet."""
+def _append(services: Services, partition: Partition, batch: memoryview, now_ms: int) -> Answer | Token:
+    if partition.log.config.is_plain and not partition.is_queueing:
+        return partition.append(batch, now_ms)
+    return services.validation.append(partition, batch, now_ms)
+
+
+def _result(partition: Partition, answer: Answer | Token, acks: int, waiting: Waiting) -> PartitionProduceResponse:
+    """What to tell about one partition; noted in `waiting` where that is not known or not true yet."""
+    result = PartitionProduceResponse(partition.index, 0, -1)
+    if isinstance(answer, Token):
+        told = Token()
+        answer.then(partial(_appended, partition, result, acks, told))
+        waiting.append((result, told))
+        return result
+    durable = _fill(partition, result, answer, acks)
+    if durable is not None:
+        waiting.append((result, durable))
+    return result
+
+
+def _appended(
+    partition: Partition, result: PartitionProduceResponse, acks: int, told: Token, answer: Answer | Ended
+) -> None:
+    """A thread has looked at the batch, and it is appended, or refused."""
+    durable = completed(answer) if isinstance(answer, Ended) else _fill(partition, result, answer, acks)
+    (durable or completed()).then(told.complete)
+
+
+def _fill(partition: Partition, result: PartitionProduceResponse, answer: Answer, acks: int) -> Token | None:
+    """Say in `result` what became of the batch; the token after which it is true."""
     log = partition.log
     if isinstance(answer, AppendError):
-        errors = []
-        if answer.code == ErrorCode.INVALID_TIMESTAMP:
-            errors = [BatchIndexAndErrorMessage(0, answer.message)]
-        return PartitionProduceResponse(partition.index, answer.code, -1, -1, -1, errors, answer.message)
-    append_time = -1
+        result.error_code, result.error_message = answer.code, answer.message
+        records = answer.records
+        if not records and answer.code == ErrorCode.INVALID_TIMESTAMP:
+            records = ((0, answer.message),)
+        result.record_errors = [BatchIndexAndErrorMessage(*record) for record in records]
+        return None
+    result.base_offset = answer.base_offset
+    result.log_start_offset = log.log_start
     if log.config.log_append_time:
-        append_time = answer.timestamp if isinstance(answer, Duplicate) else answer.max_timestamp
-    result = PartitionProduceResponse(partition.index, 0, answer.base_offset, append_time, log.log_start)
-    if acks == -1:
-        token = partition.when_durable(answer.last_offset)
-        if token is not None:
-            waiting.append((result, token))
-    return result
+        result.log_append_time_ms = answer.timestamp if isinstance(answer, Duplicate) else answer.max_timestamp
+    return partition.when_durable(answer.last_offset) if acks == -1 else None
 
 
 def _reply(
@@ -151,8 +184,9 @@ def _reply(
     waiting: Waiting,
 ) -> ProduceResponse | Pending | Hangup | None:
     if acks == 0:
-        failed = [result.error_code for topic in topics for result in topic.partition_responses if result.error_code]
-        return Hangup(f"produce with acks=0 failed: {ErrorCode(failed[0]).name}") if failed else None
+        if waiting:
+            return Pending(gather([token for _, token in waiting]), partial(_hang_up, topics))
+        return _hang_up(topics, None)
     response = ProduceResponse(topics)
     if not waiting:
         return response
@@ -162,12 +196,18 @@ def _reply(
     return Pending(token, partial(_finish, response, waiting, ctx.api_version >= IDS_FROM_VERSION))
 
 
+def _hang_up(topics: list[TopicProduceResponse], _: object) -> Hangup | None:
+    """Of acks=0: nothing to say, or no other way to say it."""
+    failed = [result.error_code for topic in topics for result in topic.partition_responses if result.error_code]
+    return Hangup(f"produce with acks=0 failed: {ErrorCode(failed[0]).name}") if failed else None
+
+
 def _finish(
     response: ProduceResponse, waiting: list[tuple[PartitionProduceResponse, Token]], by_id: bool, _: object
 ) -> ProduceResponse:
     for result, token in waiting:
         if not token.done or token.result is Ended.SHUTDOWN:
-            _fail(result, ErrorCode.REQUEST_TIMED_OUT, "the batch is appended, but not durable yet")
+            _fail(result, ErrorCode.REQUEST_TIMED_OUT, "the batch is not durable yet")
         elif token.result is Ended.DELETED:
             gone = ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
             _fail(result, gone, "the topic was deleted")

@@ -307,6 +307,12 @@ class Connection(asyncio.BufferedProtocol):
             elif answer.__class__ is OnLoan:
                 self._held_bytes -= sum(len(chunk.data) for chunk in answer.chunks)
             slots.popleft()
+            if answer is None:  # acks=0, after all
+                continue
+            if answer.__class__ is Hangup:
+                _log.info("closing the connection of %s: %s", self._client_host, answer.reason)
+                self.close()
+                return
             self._send(request.call, request.correlation_id, answer, request.body)
             if self._out_bytes > _FLUSH_BYTES:
                 self._flush()

@@ -12,8 +12,10 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from flymq.core.log.batch_rules import CODEC_MAX, RECORD_BYTES_MIN, why_refused
+from flymq.core.log.inspection import with_records
 from flymq.core.log.plan import AppendError, AppendPlan, Duplicate
 from flymq.core.log.producers import Producers, last_sequence
+from flymq.core.log.retention import epochs_from
 from flymq_protocol.errors import ErrorCode
 from flymq_protocol.records.batch import (
     ATTRIBUTES_OFFSET,
@@ -133,7 +135,7 @@ class PartitionLog:
         if crc32c(batch[ATTRIBUTES_OFFSET:]) != crc:
             return AppendError(ErrorCode.CORRUPT_MESSAGE, "the record batch's CRC is wrong: damaged on its way")
         if refused is not None:
-            return refused
+            return with_records(refused, batch, config, now_ms)
         if config.log_append_time:
             max_timestamp = now_ms
         first_offset = self.end
@@ -169,7 +171,12 @@ class PartitionLog:
             return True
         # Kafka's clock for segment.ms: the batch's own time, counted from the segment's first batch.
         time_ms = max_timestamp if max_timestamp >= 0 else now_ms
-        return time_ms - self._segment_first_timestamp > config.segment_ms
+        age_ms = time_ms - self._segment_first_timestamp
+        return age_ms > config.roll_ms_min and age_ms > config.roll_ms - self._jitter_ms()
+
+    def _jitter_ms(self) -> int:
+        """This segment's part of segment.jitter.ms: another one in each partition, with no dice in here."""
+        return (self._segment_first_timestamp * 2654435761 + self._segment_base * 40503) % (self.config.jitter_ms + 1)
 
     def abandon(self, plan: AppendPlan) -> None:
         """The store has not taken the batch: give its place and its sequence numbers back."""
@@ -182,6 +189,20 @@ class PartitionLog:
             self._segment_bytes -= plan.size
         if plan.producer is not None:
             self.producers.restore(plan.producer[0], plan.undo)
+
+    # -- log start --------------------------------------------------------------------------------
+
+    def move_start(self, offset: int) -> None:
+        """The log begins at `offset` from now on, which is at most the high watermark; the store deletes.
+
+        Leader epochs before it are forgotten; producers are not, so that a retry is still known as one.
+        """
+        assert self.log_start <= offset <= self.high_watermark
+        self.log_start = offset
+        self.epochs = epochs_from(self.epochs, offset)
+        if offset == self.end:  # the active segment goes with the others: the next batch begins one
+            self._segment_base = offset
+            self._segment_bytes = 0
 
     # -- leader epochs ----------------------------------------------------------------------------
 

@@ -61,10 +61,14 @@ class Duplicate:
 
 
 class AppendError:
-    """The batch is refused: the wire's error code and a text for the user; nothing was reserved."""
+    """The batch is refused: the wire's error code and a text for the user; nothing was reserved.
 
-    __slots__ = ("code", "message")
+    `records`: (index in the batch, text) of those it is about, where that is known.
+    """
 
-    def __init__(self, code: int, message: str) -> None:
+    __slots__ = ("code", "message", "records")
+
+    def __init__(self, code: int, message: str, records: tuple[tuple[int, str], ...] = ()) -> None:
         self.code = code
         self.message = message
+        self.records = records

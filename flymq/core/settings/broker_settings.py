@@ -183,12 +183,13 @@ _FLYMQ = (
             "When a record counts as written: fsync, once the disk has it; os, once the operating system has it, "
             "which survives a crash of FlyMQ but not of the machine.", one_of("fsync", "os")),
     Setting("flymq.inflate.bytes.max", LONG, "268435456",
-            "Most bytes that one compressed batch may inflate to, where the broker has to look inside.",
+            "Most bytes that one compressed batch may inflate to, where the broker has to look inside; beyond it is "
+            "refused with MESSAGE_TOO_LARGE. Up to four at a time are looked into.",
             at_least(1)),
     Setting("flymq.open.files.max", INT, "4096", "Log files kept open; beyond it the least used ones are closed.",
             at_least(16)),
     Setting("flymq.unflushed.bytes.max", LONG, "268435456",
-            "Bytes waiting for the disk beyond which producers are not read.", at_least(1)),
+            "Bytes waiting for the disk, or for a look inside, beyond which producers are not read.", at_least(1)),
 )  # fmt: skip
 
 BROKER_SETTINGS = table(_NET + _TOPICS + _LOGS + _GROUPS + _PRODUCERS + _FLYMQ)

@@ -17,6 +17,8 @@ _UNIT_MS = {
     "log.roll.jitter.hours": 3_600_000,
 }
 
+_CODECS = {"producer": -1, "uncompressed": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+
 
 def check_overrides(overrides: Mapping[str, str | None]) -> dict[str, str]:
     """A topic's own settings, each in its canonical text.
@@ -44,6 +46,8 @@ class TopicConfig:
     __slots__ = (
         "_values",
         "batch_bytes_max",
+        "codec",
+        "codec_level",
         "compact",
         "compression_gzip_level",
         "compression_lz4_level",
@@ -52,6 +56,8 @@ class TopicConfig:
         "delete",
         "delete_retention_ms",
         "index_interval_bytes",
+        "is_plain",
+        "jitter_ms",
         "log_append_time",
         "max_compaction_lag_ms",
         "max_message_bytes",
@@ -59,6 +65,8 @@ class TopicConfig:
         "min_compaction_lag_ms",
         "retention_bytes",
         "retention_ms",
+        "roll_ms",
+        "roll_ms_min",
         "segment_bytes",
         "segment_jitter_ms",
         "segment_ms",
@@ -88,8 +96,17 @@ class TopicConfig:
         self.batch_bytes_max = min(self.max_message_bytes, self.segment_bytes)
         self.segment_jitter_ms: int = values["segment.jitter.ms"]
         self.segment_ms: int = values["segment.ms"]
+        # A compacted topic rolls in time for max.compaction.lag.ms, too: only what is rolled is cleaned.
+        self.roll_ms: int = min(self.segment_ms, self.max_compaction_lag_ms) if self.compact else self.segment_ms
+        self.jitter_ms: int = min(self.segment_jitter_ms, self.roll_ms - 1)
+        self.roll_ms_min: int = self.roll_ms - self.jitter_ms
         self.timestamp_after_max_ms: int = values["message.timestamp.after.max.ms"]
         self.timestamp_before_max_ms: int = values["message.timestamp.before.max.ms"]
+        # Of the record batches; -1: as the producer has it.
+        self.codec: int = _CODECS[self.compression_type]
+        self.codec_level: int | None = values.get(f"compression.{self.compression_type}.level")
+        # Produce has nothing to do but what every topic needs.
+        self.is_plain: bool = self.codec < 0 and not self.compact
 
     @classmethod
     def of(cls, broker: BrokerConfig, overrides: Mapping[str, str | None]) -> TopicConfig:

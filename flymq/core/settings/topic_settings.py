@@ -104,7 +104,7 @@ TOPIC_SETTINGS = table(
         _topic("min.compaction.lag.ms", LONG, "0", at_least(0), ("log.cleaner.min.compaction.lag.ms",),
                "Records younger than this are not compacted away."),
         _topic("min.insync.replicas", INT, "1", at_least(1), ("min.insync.replicas",),
-               "In-sync replicas that acks=all needs. One node always has one, so it is stored and not acted on."),
+               "In-sync replicas that acks=all needs, or all replicas where they are fewer: on one node, the one."),
         _topic("preallocate", BOOLEAN, "false", None, ("log.preallocate",),
                "In Kafka, reserve a segment's file in full. Without effect in FlyMQ."),
         _topic("remote.log.copy.disable", BOOLEAN, "false", None, (),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from flymq.core.log.plan import AppendPlan
+from flymq.core.log.retention import epochs_from
 from flymq.env import Token
 from flymq.storage.api import (
     Chunk,
@@ -393,6 +394,9 @@ class FileLog(Log):
             if isinstance(loaded, StorageError):
                 result.complete(loaded)
                 return
+            if offset < self.log_start:
+                result.complete(Unavailable(f"{self.folder}: offset {offset} was trimmed away meanwhile"))
+                return
             try:
                 got = self.read(offset, end_offset, max_bytes, at_least_one=at_least_one)
             except StorageError as error:
@@ -487,7 +491,7 @@ class FileLog(Log):
         """Not synced: it only saves time, and its CRC tells a torn one."""
         if self.failure is not None:
             raise self.failure
-        if not self._active.size:
+        if not self.end:
             return  # nothing was ever written: nothing to replay either
         framed = zlib.crc32(data).to_bytes(4, "big") + data
         try:
@@ -503,22 +507,24 @@ class FileLog(Log):
             raise self.failure
         result = Token()
         self.log_start = max(self.log_start, before_offset)
+        self.epochs = epochs_from(self.epochs, self.log_start)
+        if self.log_start >= self.end and self._active.size:
+            self._activate(FileSegment(self.folder, self.end))
 
         def saved(outcome: object) -> None:
-            if isinstance(outcome, StorageError):
-                result.complete(outcome)
-            else:
-                self.when_idle(delete)
+            if not isinstance(outcome, StorageError):
+                gone = [segment for segment in self.rolled if segment.end <= before_offset]
+                self.rolled = [segment for segment in self.rolled if segment.end > before_offset]
+                self.when_idle(lambda: delete(gone))
+            result.complete(outcome)
 
-        def delete() -> None:
-            gone = [segment for segment in self.rolled if segment.end <= before_offset]
-            self.rolled = [segment for segment in self.rolled if segment.end > before_offset]
+        def delete(gone: list[FileSegment]) -> None:
             for segment in gone:
                 self._store.open_files.close(segment)
                 self._forget_unsynced(segment)
                 if segment in self.to_finish:
                     self.to_finish.remove(segment)
-            self._store.unlink_segments(gone).then(result.complete)
+            self._store.unlink_segments(gone)
 
         self._store.save_row(self).then(saved)
         return result

@@ -77,8 +77,9 @@ def recover(files: Files, name: str, folder: str, row: dict[str, Any], index_int
         segment = FileSegment(folder, base)
         segment.size = files.size(segment.log_path)
         found.segments.append(segment)
-    if not bases:
+    if not bases:  # nothing was ever written, or all of it trimmed away
         _check_end(found, name, folder)
+        found.snapshot = newest_snapshot(files, folder, names, found.end, delete_later=True)
         return found
     for segment, following in zip(found.segments, bases[1:], strict=False):
         segment.end = following

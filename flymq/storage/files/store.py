@@ -24,7 +24,8 @@ from flymq.storage.memory import add_epoch, take_epoch
 _SLICE_MS = 5
 _THREADS = 8
 _RECOVERIES_PER_HOP = 64
-_SEGMENT_SUFFIXES = (".log", ".index", ".timeindex", ".txnindex")
+# The log last: where a crash comes in between, the next start still sees the segment.
+_SEGMENT_SUFFIXES = (".index", ".timeindex", ".txnindex", ".log")
 _TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _FOLDER_NAME = re.compile(r"[0-9]+\.([0-9a-f]{32})")
 
@@ -140,7 +141,7 @@ class FilesLogStore(LogStore):
 
     def _opened_again(self, log: FileLog, epoch: int) -> Token:
         snapshot = None
-        if log.segments():
+        if log.end and self.files.exists(log.folder):
             try:
                 names = self.files.list(log.folder)
                 snapshot = newest_snapshot(self.files, log.folder, names, log.end, delete_later=False)
@@ -238,25 +239,35 @@ class FilesLogStore(LogStore):
         return result
 
     def unlink_segments(self, segments: list[FileSegment]) -> Token:
-        """Delete the files of segments that no log lists any more, in slices."""
+        """Delete the files of segments that no log lists any more."""
         result = Token()
-        self._delete(self._remove_files([s.path + suffix for s in segments for suffix in _SEGMENT_SUFFIXES]), result)
+        paths = [segment.path + suffix for segment in segments for suffix in _SEGMENT_SUFFIXES]
+        self._delete(iter([self.env.offload(self._unlink_all, paths)] if paths else []), result)
         return result
 
-    def _delete(self, steps: Iterator[None], result: Token) -> None:
-        """Run a deletion in slices of 5 ms: unlinking thousands of files must not stop the loop."""
+    def _delete(self, steps: Iterator[Token | None], result: Token, failure: object = None) -> None:
+        """Run a deletion in slices of 5 ms. A step that is a token is a thread's: it is waited for.
+
+        (Unlinking a file of a gigabyte takes tens of milliseconds where it is in the page cache.)
+        """
         stop_at = self.env.tick_ms() + _SLICE_MS
         try:
-            for _ in steps:
+            if isinstance(failure, BaseException):
+                raise failure
+            for step in steps:
+                if step is not None:
+                    step.then(lambda outcome: self._delete(steps, result, outcome))
+                    return
                 if self.env.tick_ms() > stop_at:
                     self.env.call_soon(self._delete, steps, result)
                     return
         except OSError as error:
+            self._recovery_log(f"a deletion failed and is finished at the next start: {error}")
             result.complete(Unavailable(f"a deletion failed and is finished at the next start: {error}"))
             return
         result.complete()
 
-    def _remove_unknown(self, known: set[str]) -> Iterator[None]:
+    def _remove_unknown(self, known: set[str]) -> Iterator[Token | None]:
         folders = set()
         gone = set()
         for topic in self.files.list(self.folder):
@@ -268,25 +279,24 @@ class FilesLogStore(LogStore):
                 if match is not None and match[1] not in known:
                     folders.add(f"{path}/{name}")
                     gone.add(bytes.fromhex(match[1]))
-            yield
+            yield None
         gone |= {bytes.fromhex(key[:32]) for key in self._rows if key[:32] not in known}
         yield from self._remove_folders(folders, gone)
 
-    def _remove_folders(self, folders: set[str], topic_ids: set[bytes]) -> Iterator[None]:
+    def _remove_folders(self, folders: set[str], topic_ids: set[bytes]) -> Iterator[Token | None]:
         """The folders with their files, their parents where empty, then the topics' rows."""
         for folder in sorted(folders):
             try:
                 names = self.files.list(folder)
             except FileNotFoundError:
+                yield None
                 continue
-            for name in names:
-                self._unlink(f"{folder}/{name}")
-                yield
+            yield self.env.offload(self._unlink_all, [f"{folder}/{name}" for name in names])
             self.files.remove_folder(folder)
             parent = folder.rpartition("/")[0]
             if not self.files.list(parent):
                 self.files.remove_folder(parent)
-            yield
+            yield None
         keys = [key for topic_id in topic_ids for key in self._row_keys(topic_id)]
         for key in keys:
             del self._rows[key]
@@ -297,14 +307,10 @@ class FilesLogStore(LogStore):
         prefix = topic_id.hex() + "."
         return [key for key in self._rows if key.startswith(prefix)]
 
-    def _remove_files(self, paths: list[str]) -> Iterator[None]:
+    def _unlink_all(self, paths: list[str]) -> None:
         for path in paths:
-            self._unlink(path)
-            yield
-
-    def _unlink(self, path: str) -> None:
-        with suppress(FileNotFoundError):
-            self.files.unlink(path)
+            with suppress(FileNotFoundError):
+                self.files.unlink(path)
 
     # -- close ------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ _XERIAL_BLOCK_SIZE = 32 * 1024
 _LZ4_HEADER = bytes.fromhex("04224d18604082")
 _LZ4_BLOCK_SIZE = 64 * 1024
 _LZ4_STORED = 0x80000000
+_LZ4_FAST_LEVEL = 9
 # How cramjam says that the output is full.
 _OUTPUT_FULL = "failed to write whole buffer"
 
@@ -45,13 +46,13 @@ class InflateLimit(ProtocolError):
     """Compressed data inflates to more than the reader allows."""
 
 
-def compress(codec: int, data: bytes) -> bytes:
-    """Compress the records of a batch. EncodeError for an unknown codec."""
+def compress(codec: int, data: bytes, level: int | None = None) -> bytes:
+    """Compress the records of a batch; `level` as Kafka's compression.*.level. EncodeError for an unknown codec."""
     try:
         function = _COMPRESS[codec]
     except KeyError:
         raise EncodeError(f"unknown compression codec {codec}") from None
-    return function(data)
+    return function(data, level)
 
 
 def decompress(codec: int, data: Buffer, size_max: int) -> bytes:
@@ -76,8 +77,12 @@ def _keep(data: Buffer, size_max: int) -> bytes:
     return bytes(data)
 
 
-def _gzip(data: bytes) -> bytes:
-    return zlib.compress(data, wbits=_GZIP_WBITS)
+def _store(data: bytes, level: int | None) -> bytes:
+    return bytes(data)
+
+
+def _gzip(data: bytes, level: int | None) -> bytes:
+    return zlib.compress(data, -1 if level is None else level, _GZIP_WBITS)
 
 
 def _gunzip(data: Buffer, size_max: int) -> bytes:
@@ -99,7 +104,7 @@ def _gunzip(data: Buffer, size_max: int) -> bytes:
             return bytes(out)
 
 
-def _snap(data: bytes) -> bytes:
+def _snap(data: bytes, level: int | None) -> bytes:
     out = [_XERIAL_HEADER]
     for start in range(0, len(data), _XERIAL_BLOCK_SIZE):
         block = bytes(cramjam.snappy.compress_raw(data[start : start + _XERIAL_BLOCK_SIZE]))
@@ -135,7 +140,11 @@ def _unsnap_block(data: memoryview, size_max: int) -> bytes:
         raise ProtocolError(f"corrupt snappy data: {error}") from None
 
 
-def _lz4(data: bytes) -> bytes:
+def _lz4(data: bytes, level: int | None) -> bytes:
+    if level is not None and level != _LZ4_FAST_LEVEL:  # as in Java: the default is the fast one
+        thorough = cramjam.lz4.Compressor(level=level, content_checksum=False, block_linked=False)
+        thorough.compress(data)
+        return bytes(thorough.finish())
     out = [_LZ4_HEADER]
     for start in range(0, len(data), _LZ4_BLOCK_SIZE):
         plain = data[start : start + _LZ4_BLOCK_SIZE]
@@ -152,8 +161,8 @@ def _unlz4(data: Buffer, size_max: int) -> bytes:
     return _inflate(cramjam.lz4.decompress_into, "lz4", data, size_max)
 
 
-def _zstd(data: bytes) -> bytes:
-    return bytes(cramjam.zstd.compress(data))
+def _zstd(data: bytes, level: int | None) -> bytes:
+    return bytes(cramjam.zstd.compress(data) if level is None else cramjam.zstd.compress(data, level=level))
 
 
 def _unzstd(data: Buffer, size_max: int) -> bytes:
@@ -175,8 +184,8 @@ def _inflate(into: Callable[[Buffer, bytearray], int], name: str, data: Buffer, 
         size = min(size_max, 4 * size)
 
 
-_COMPRESS: Final[dict[int, Callable[[bytes], bytes]]] = {
-    NONE: bytes,
+_COMPRESS: Final[dict[int, Callable[[bytes, int | None], bytes]]] = {
+    NONE: _store,
     GZIP: _gzip,
     SNAPPY: _snap,
     LZ4: _lz4,
