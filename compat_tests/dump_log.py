@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from compat_tests.real_lines import real_lines
 
 SEGMENT_BYTES = 1024 * 1024
 _FILES_A_RUN = 200
+_TRANSACTION_LINES = 2000
 
 # All that the tool says where something is wrong; it ends with 0 all the same.
 _COMPLAINTS = re.compile(
@@ -32,6 +34,7 @@ _COMPLAINTS = re.compile(
 _ALWAYS_SAID = re.compile(r"^Non-consecutive offsets in .*?(\d{20})\.log\n  -1 is followed by (\d+)\n", re.MULTILINE)
 _RECORD = re.compile(r"^\| offset: ", re.MULTILINE)
 _CODEC = re.compile(r"compresscodec: (\w+)")
+_ABORTED = re.compile(r"^version: 0 producerId: \d+ firstOffset: \d+ lastOffset: ", re.MULTILINE)
 _OFFSETS = re.compile(r"^baseOffset: (\d+) lastOffset: (\d+) count: (\d+)", re.MULTILINE)
 
 
@@ -42,12 +45,14 @@ class Dump(NamedTuple):
     records: int
     batches: Counter[str]
     index_rows: int
+    aborted: int  # transactions, once for each partition
     segments_of: Counter[str]
 
     def __str__(self) -> str:
         files = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.files.items()))
         codecs = ", ".join(f"{count} {codec}" for codec, count in sorted(self.batches.items()))
-        return f"{files}; {self.records:,} records; batches: {codecs}; {self.index_rows:,} index rows; nothing wrong"
+        rows = f"{self.index_rows:,} index rows, {self.aborted} aborted transactions"
+        return f"{files}; {self.records:,} records; batches: {codecs}; {rows}; nothing wrong"
 
 
 def dump(folder: Path) -> Dump:
@@ -64,9 +69,11 @@ def dump(folder: Path) -> Dump:
         found = len(_RECORD.findall(output))
         assert found == sum(int(count) for _, _, count in _OFFSETS.findall(output))
         records += found
-    index_rows = 0
+    index_rows = aborted = 0
     for part in _parts(indexes):
-        index_rows += _run(part).count("offset: ")
+        rows = _run(part)
+        index_rows += rows.count("offset: ")
+        aborted += len(_ABORTED.findall(rows))
         _run(part, "--verify-index-only")
         output = _run(part, "--index-sanity-check")
         for path in part:
@@ -78,6 +85,7 @@ def dump(folder: Path) -> Dump:
         records,
         batches,
         index_rows,
+        aborted,
         Counter(str(path.parent.relative_to(folder)) for path in logs),
     )
 
@@ -111,6 +119,40 @@ def write_clean(folder: Path, count: int) -> int:
     return len(lines) * len(CODECS)
 
 
+def write_transactions(folder: Path, count: int) -> int:
+    """Two producers, their transactions one over the other, every third aborted, a clean stop; how many were, once
+    for each of two partitions."""
+    from confluent_kafka import Producer
+
+    lines = iter(real_lines(count))
+    aborted = 0
+    with BrokerProcess(folder, {"log.segment.bytes": SEGMENT_BYTES}) as broker:
+        create_topic(broker.bootstrap_servers, "transactions", 2)
+        settings = {"bootstrap.servers": broker.bootstrap_servers, "log_level": 0}
+        producers = [Producer({**settings, "transactional.id": name}) for name in ("a", "b")]
+        for producer in producers:
+            producer.init_transactions(30)
+            producer.begin_transaction()
+        for number in range(count // _TRANSACTION_LINES):
+            producer = producers[number % 2]
+            for line in islice(lines, _TRANSACTION_LINES):
+                producer.produce("transactions", line, line)
+                producer.poll(0)
+            producer.flush(30)
+            following = producers[(number + 1) % 2]
+            if number % 3:
+                following.commit_transaction(30)
+            else:
+                following.abort_transaction(30)
+                aborted += 2 if number else 0
+            following.begin_transaction()
+        for producer in producers:
+            producer.commit_transaction(30)
+        code, _ = broker.stop()
+        assert code == 0, broker.stderr
+    return aborted
+
+
 def write_killed(folder: Path, rounds: int, durability: str, seed: int) -> int:
     """Kills under load, then a clean stop; the records that can be read."""
     return crash.run(folder, rounds, durability, seed=seed).records
@@ -130,6 +172,11 @@ def main(folder: Path | None, lines: int, rounds: int) -> None:
         found = dump(Path(name))
         assert found.records == written, f"{written} records were written, {found.records} were dumped"
         click.echo(f"stopped cleanly: {found}")
+    with tempfile.TemporaryDirectory() as name:
+        expected = write_transactions(Path(name), lines)
+        found = dump(Path(name))
+        assert found.aborted == expected, f"{expected} transactions were aborted, {found.aborted} were dumped"
+        click.echo(f"transactions: {found}")
     for durability, seed in (("fsync", 1), ("os", 4)):  # all five codecs between them
         with tempfile.TemporaryDirectory() as name:
             written = write_killed(Path(name), rounds, durability, seed)

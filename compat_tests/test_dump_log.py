@@ -30,6 +30,14 @@ def test_after_a_clean_stop(stopped: Path) -> None:
     assert found.index_rows > 0
 
 
+def test_aborted_transactions(tmp_path: Path) -> None:
+    aborted = dump_log.write_transactions(tmp_path, 50_000)
+    found = dump_log.dump(tmp_path)
+    assert found.aborted == aborted > 0
+    assert found.files[".txnindex"] > 2
+    assert min(found.segments_of.values()) >= 2
+
+
 @pytest.mark.parametrize(("durability", "seed"), [("fsync", 1), ("os", 4)])
 def test_after_kills_under_load(durability: str, seed: int, tmp_path: Path) -> None:
     written = dump_log.write_killed(tmp_path, 8, durability, seed)

@@ -71,6 +71,7 @@ class Broker:
             await _wait(self.services.topics.load())
             topics = self.services.topics
             self.services.groups.load(lambda topic_id: topics.by_id(topic_id) is not None)
+            self.services.transactions.load()
             engine.logs.sweep({topic.id for topic in topics.all()})
             self._server = make_server(self.services, self._on_request)
             engine.logs.on_relief = self.services.validation.on_relief = self._server.relieved
@@ -95,6 +96,7 @@ class Broker:
         """Stop accepting, answer what is in flight, flush, release the data folder."""
         self._server.stop_accepting()
         self.services.retention.close()
+        self.services.transactions.close()
         self.services.partitions.close()
         self.services.groups.close()
         await self._server.close(grace_s)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flymq.runtime.producer_ids import ProducerIds
     from flymq.runtime.retention import Retention
     from flymq.runtime.topics import Topics
+    from flymq.runtime.transactions import Transactions
     from flymq.runtime.validating import Validation
 
 
@@ -41,7 +42,7 @@ class Services:
     """The broker's parts, as handlers see them. Wired once, in `flymq.broker.wiring`."""
 
     __slots__ = ("cluster_id", "config", "env", "fetch_sessions", "groups", "partitions", "placement", "producer_ids",
-                 "retention", "topics", "validation")
+                 "retention", "topics", "transactions", "validation")
 
     cluster_id: str
     config: BrokerConfig
@@ -53,4 +54,5 @@ class Services:
     producer_ids: ProducerIds
     retention: Retention
     topics: Topics
+    transactions: Transactions
     validation: Validation

@@ -16,6 +16,7 @@ from flymq.runtime.placement import Placement
 from flymq.runtime.producer_ids import ProducerIds
 from flymq.runtime.retention import Retention
 from flymq.runtime.topics import Topics
+from flymq.runtime.transactions import Transactions
 from flymq.runtime.validating import Validation
 from flymq.storage.api import Engine
 
@@ -63,6 +64,9 @@ def wire(env: Env, config: BrokerConfig, engine: Engine, on_fatal: Callable[[Bas
     services.topics.on_deleted.append(lambda topic: services.groups.topic_deleted(topic.id))
     services.producer_ids = ProducerIds(engine.shards)
     services.retention = Retention(env, services.partitions, config.int("log.retention.check.interval.ms"))
+    services.transactions = Transactions(
+        env, engine.shards, services.partitions, services.groups, services.producer_ids, config, on_fatal
+    )
     services.fetch_sessions = FetchSessions(env, config.int("max.incremental.fetch.session.cache.slots"))
     return services
 

@@ -64,7 +64,13 @@ class CancelTimer:
         return f"CancelTimer({self.key!r})"
 
 
-Effect = Reply | Write | SetTimer | CancelTimer
+class Order:
+    """Something that the shard's owner does, once all writes issued before are durable. Subclasses say what."""
+
+    __slots__ = ()
+
+
+Effect = Reply | Write | SetTimer | CancelTimer | Order
 
 
 class TimerFired:

@@ -46,6 +46,9 @@ class Env:
     def random_bytes(self, count: int) -> bytes:
         return os.urandom(count)
 
+    def reached(self, point: str) -> None:
+        """A step that must survive a crash begins or ends here. Does nothing: tests stop the process at a point."""
+
     # -- timers -----------------------------------------------------------------------------------
 
     def call_in(self, delay_ms: int, callback: Callable[..., object], *args: Any) -> Timer:

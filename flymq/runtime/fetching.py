@@ -9,11 +9,13 @@ Source: ReplicaManager.fetchMessages, DelayedFetch, KIP-74, KIP-320, KIP-595 in 
 
 from __future__ import annotations
 
+from flymq.core.log.transactions import AbortedTransaction
 from flymq.env import Env, Timer, Token
 from flymq.runtime.partitions import Partition, Partitions, Waiter
 from flymq.runtime.waiting import Ended
 from flymq.storage.api import Chunk, StorageError
 from flymq_protocol.errors import ErrorCode
+from flymq_protocol.records.batch import iter_batches, parse_header
 
 _LONG_WAIT_MS = 100
 
@@ -99,8 +101,10 @@ class FetchTarget:
         return epoch, end
 
 
-def survey(targets: list[FetchTarget], partitions: Partitions, bytes_min: int) -> bool:
+def survey(targets: list[FetchTarget], partitions: Partitions, bytes_min: int, read_committed: bool) -> bool:
     """True where a fetch must be answered now: any error, or at least `bytes_min` to read.
+
+    A fetch reads up to the high watermark, with `read_committed` up to the last stable offset.
 
     Leaves each target's error in it.
     """
@@ -112,7 +116,7 @@ def survey(targets: list[FetchTarget], partitions: Partitions, bytes_min: int) -
             continue
         partition = target.partition
         assert partition is not None
-        limit = partition.log.high_watermark
+        limit = partition.log.last_stable_offset if read_committed else partition.log.high_watermark
         if target.last_fetched_epoch >= 0 and target.diverging_epoch() is not None:
             ready = True
         elif target.offset < limit and not ready:
@@ -124,7 +128,9 @@ def survey(targets: list[FetchTarget], partitions: Partitions, bytes_min: int) -
     return ready or bytes_min <= 0
 
 
-def read(targets: list[FetchTarget], bytes_max: int) -> tuple[list[Chunk | Token | None], list[Token]]:
+def read(
+    targets: list[FetchTarget], bytes_max: int, read_committed: bool
+) -> tuple[list[Chunk | Token | None], list[Token]]:
     """What each target gets, in order, and those of it that have to come from the disk yet.
 
     `bytes_max` and each target's max_bytes bind, but the first partition with data gives one whole
@@ -138,7 +144,7 @@ def read(targets: list[FetchTarget], bytes_max: int) -> tuple[list[Chunk | Token
         chunk: Chunk | Token | None = None
         partition = target.partition
         if not target.error and partition is not None and (left > 0 or is_first):
-            limit = partition.log.high_watermark
+            limit = partition.log.last_stable_offset if read_committed else partition.log.high_watermark
             diverges = target.last_fetched_epoch >= 0 and target.diverging_epoch() is not None
             if target.offset < limit and not diverges:
                 size_max = target.max_bytes if target.max_bytes < left else left
@@ -157,18 +163,35 @@ def read(targets: list[FetchTarget], bytes_max: int) -> tuple[list[Chunk | Token
     return found, cold
 
 
+def aborted_in(partition: Partition, offset: int, records: memoryview) -> list[AbortedTransaction]:
+    """All aborted transactions that overlap `records`, read from `offset` on: also those that began before it."""
+    store = partition.store
+    if next(store.aborted(offset, partition.log.last_stable_offset), None) is None:
+        return []  # the rule, and it spares looking for where the records end
+    for start, _ in iter_batches(records):
+        last = start
+    return list(store.aborted(offset, parse_header(records, last).last_offset + 1))
+
+
 class ParkedFetch(Waiter):
     """A fetch that waits for data. Its token completes with None (look again) or with `Ended`."""
 
-    __slots__ = ("_bytes_min", "_parked_on", "_partitions", "_targets", "_timer", "token")
+    __slots__ = ("_bytes_min", "_parked_on", "_partitions", "_read_committed", "_targets", "_timer", "token")
 
     def __init__(
-        self, env: Env, partitions: Partitions, targets: list[FetchTarget], bytes_min: int, wait_ms_max: int
+        self,
+        env: Env,
+        partitions: Partitions,
+        targets: list[FetchTarget],
+        bytes_min: int,
+        wait_ms_max: int,
+        read_committed: bool,
     ) -> None:
         self.token = Token()
         self._partitions = partitions
         self._targets = targets
         self._bytes_min = bytes_min
+        self._read_committed = read_committed
         self._parked_on = [target.partition for target in targets if target.partition is not None]
         for partition in self._parked_on:
             partition.waiters[self] = None
@@ -179,10 +202,16 @@ class ParkedFetch(Waiter):
         self.token.then(self._leave)
 
     def wake(self) -> None:
-        if not self.token.done and (
-            self._bytes_min <= 1 or survey(self._targets, self._partitions, self._bytes_min) or self._any_closed()
-        ):
+        if not self.token.done and (self._needs_one_byte() or self._is_ready() or self._any_closed()):
             self.token.complete()
+
+    def _needs_one_byte(self) -> bool:
+        """Then whoever wakes it need not look. What is appended to a transaction is nothing for readers of
+        committed records yet."""
+        return self._bytes_min <= 1 and not self._read_committed
+
+    def _is_ready(self) -> bool:
+        return survey(self._targets, self._partitions, self._bytes_min, self._read_committed)
 
     def _any_closed(self) -> bool:
         return any(partition.is_closed for partition in self._parked_on)

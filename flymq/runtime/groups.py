@@ -10,8 +10,10 @@ from typing import Any, Protocol
 from flymq.core.group.events import (
     DeleteGroups,
     DescribeGroups,
+    EndTransaction,
     GroupConfig,
     ListGroups,
+    OpenTransactions,
     TopicDeleted,
 )
 from flymq.core.group.shard import GroupShard
@@ -103,6 +105,7 @@ class Groups:
                     "set offsets.topic.num.partitions back to what it was when this data folder was made",
                 )
             topics.update(group.offsets)
+        topics.update(machines[0].pending.topics())
         if topic_exists is not None:
             for topic_id in sorted(topics):
                 if not topic_exists(topic_id):
@@ -175,6 +178,29 @@ class Groups:
 
         gather(tokens).then(answered)
         return whole
+
+    # -- transactions -----------------------------------------------------------------------------
+
+    def shard_of(self, group_id: str) -> int:
+        """The shard that keeps the group: a target of the transactions that commit its offsets."""
+        return shard_of(group_id, self._count)
+
+    def end_transaction(self, shard: int, producer_id: int, commit: bool) -> Token:
+        """Commit or drop what is pending there, as often as you like: None once it is durable, or that nothing was
+        pending. Else an `ErrorCode` (try again) or `Ended.SHUTDOWN`."""
+        if self._closed:
+            return completed(Ended.SHUTDOWN)
+        runner = self._runners.get(shard)
+        return completed() if runner is None else runner.request(EndTransaction(producer_id, commit))
+
+    def open_transactions(self) -> dict[int, dict[int, int]]:
+        """Shard -> producer id -> epoch of all that have pending offsets. Call it after `load`."""
+        found = {}
+        for number, runner in self._runners.items():
+            producers = runner.request(OpenTransactions()).result
+            if isinstance(producers, dict) and producers:
+                found[number] = producers
+        return found
 
     # -- from outside -----------------------------------------------------------------------------
 

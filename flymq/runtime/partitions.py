@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from flymq.core.log.partition_log import PartitionLog
+from flymq.core.log.partition_log import TRANSACTION_V1, PartitionLog
 from flymq.core.log.plan import AppendError, AppendPlan, Duplicate
 from flymq.core.log.producers import BadSnapshot
 from flymq.env import Env, Token, completed, gather
 from flymq.runtime.waiting import Ended
 from flymq.storage.api import Corrupt, Log, LogStore, Opened, PartitionRef, StorageError
 from flymq_protocol.errors import ErrorCode
-from flymq_protocol.records.batch import PREFIX_SIZE, stamp_log_append_time
+from flymq_protocol.records.batch import PREFIX_SIZE, stamp, stamp_log_append_time
 
 if TYPE_CHECKING:
     from flymq.core.catalog import Topic
@@ -67,8 +67,9 @@ class Partition:
         self.ended: Ended | None = None  # why it is closed
         self.is_queueing = False  # `flymq.runtime.validating` holds appends back: those that follow queue behind
         self.waiters: dict[Waiter, None] = {}  # parked fetches, in order of arrival
-        # For Fetch: by (version, read_committed), (high watermark, log start, the answer that says only this)
-        self.nothing_new: dict[tuple[int, bool], tuple[int, int, bytes]] = {}
+        # For Fetch: by (version, read_committed), (high watermark, last stable offset, log start, the answer that
+        # says only this)
+        self.nothing_new: dict[tuple[int, bool], tuple[int, int, int, bytes]] = {}
         self._env = env
         self._wake = wake
         self._acks: deque[tuple[int, Token]] = deque()  # (last offset, who waits for it), ascending
@@ -83,7 +84,9 @@ class Partition:
             except BadSnapshot as bad:
                 _log.warning("%s-%d: %s; idempotence starts anew", self.ref.topic, self.index, bad)
         for batch in opened.batches:
-            log.apply(batch, now_ms)
+            aborted = log.apply(batch, now_ms)
+            if aborted is not None:
+                opened.log.add_aborted(aborted)
         if opened.segments:
             active = opened.segments[-1]
             log.resume_segment(active.base_offset, active.size_bytes, active.first_timestamp)
@@ -109,12 +112,17 @@ class Partition:
 
     # -- append -----------------------------------------------------------------------------------
 
-    def append(self, batch: memoryview, now_ms: int) -> AppendPlan | Duplicate | AppendError:
-        """Append one produced batch. `batch` is stamped in place, and may be reused on return."""
+    def append(
+        self, batch: memoryview, now_ms: int, transaction_version: int = TRANSACTION_V1
+    ) -> AppendPlan | Duplicate | AppendError:
+        """Append one produced batch. `batch` is stamped in place, and may be reused on return.
+
+        Whether it may be part of a transaction says `transaction_version`: see `PartitionLog.plan`.
+        """
         if self.offline is not None:
             return AppendError(ErrorCode.KAFKA_STORAGE_ERROR, str(self.offline))
         log = self.log
-        plan = log.plan(batch, now_ms)
+        plan = log.plan(batch, now_ms, transaction_version)
         if plan.__class__ is not AppendPlan:
             return plan
         # Base offset and leader epoch, with the length between them as it is: both outside the CRC.
@@ -123,17 +131,62 @@ class Partition:
             stamp_log_append_time(batch, plan.max_timestamp)
         try:
             self.store.append(plan)
-        except StorageError as failure:
-            log.abandon(plan)
-            return AppendError(ErrorCode.KAFKA_STORAGE_ERROR, str(failure))
-        except Exception as bug:
-            # What the store holds now is not known: going on could give one offset to two batches.
-            log.abandon(plan)
-            self._failed(StorageError(f"the store failed: {bug!r}"))
-            raise
+        except Exception as failure:
+            return self._not_stored(plan, failure)
         if plan.roll:
             self.snapshot_producers()
         return plan
+
+    def _not_stored(self, plan: AppendPlan, failure: Exception) -> AppendError:
+        """Give the plan's place back."""
+        self.log.abandon(plan)
+        if isinstance(failure, StorageError):
+            return AppendError(ErrorCode.KAFKA_STORAGE_ERROR, str(failure))
+        # What the store holds now is not known: going on could give one offset to two batches.
+        self._failed(StorageError(f"the store failed: {failure!r}"))
+        raise failure
+
+    def write_marker(
+        self,
+        producer_id: int,
+        producer_epoch: int,
+        commit: bool,
+        coordinator_epoch: int,
+        now_ms: int,
+        transaction_version: int = TRANSACTION_V1,
+    ) -> Token:
+        """End the producer's transaction here; where none is open, only its epochs are taken over.
+
+        The token completes with None once the marker is durable and readers of committed records are let past it,
+        else with an `AppendError` of `PartitionLog.plan_marker` or of the store, or as `when_durable`'s.
+        """
+        if self.offline is not None:
+            return completed(self.offline)
+        if self.is_closed:
+            return completed(Ended.DELETED)
+        plan = self.log.plan_marker(
+            producer_id, producer_epoch, commit, coordinator_epoch, now_ms, transaction_version
+        )
+        if isinstance(plan, AppendError):
+            return completed(plan)
+        stamp(plan.batch, plan.base_offset, plan.leader_epoch)
+        try:
+            self.store.append(plan)
+        except Exception as failure:
+            return completed(self._not_stored(plan, failure))
+        if plan.aborted is not None:
+            self.store.add_aborted(plan.aborted)
+        if plan.roll:
+            self.snapshot_producers()
+        return self.when_durable(plan.last_offset) or completed()
+
+    def open_transactions(self) -> dict[int, tuple[int, int]]:
+        """Producer id -> (its epoch, the first offset of its open transaction), by the latter."""
+        producers = self.log.producers
+        return {
+            producer_id: (producers.entries[producer_id][0], first_offset)
+            for producer_id, first_offset in producers.transactions.open.items()
+        }
 
     def when_durable(self, last_offset: int) -> Token | None:
         """None where `last_offset` is below the high watermark; else a token for when it is.

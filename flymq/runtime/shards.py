@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
-from flymq.core.effects import Effect, Reply, SetTimer, TimerFired, Write
+from flymq.core.effects import CancelTimer, Effect, Order, Reply, SetTimer, TimerFired, Write
 from flymq.env import Env, Timer, Token, completed
 from flymq.runtime.waiting import Ended
 from flymq.storage.api import ShardStore
@@ -57,7 +57,8 @@ class ShardRunner:
     """One shard. All calls are on the loop thread.
 
     `make` makes an empty machine. `on_fatal(error)` is called when the shard can't be loaded again after a failed
-    write: the process must then end, non-zero.
+    write: the process must then end, non-zero. `on_order` is given the machine's orders; `on_reloaded` is called
+    when the machine was made anew.
     """
 
     def __init__(
@@ -67,12 +68,16 @@ class ShardRunner:
         name: str,
         make: Callable[[], Machine],
         on_fatal: Callable[[BaseException], None],
+        on_order: Callable[[Any], None] | None = None,
+        on_reloaded: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self._env = env
         self._store = store
         self._make = make
         self._on_fatal = on_fatal
+        self._on_order = on_order
+        self._on_reloaded = on_reloaded
         self._machine: Machine | None = None  # None while writes that followed a failed one are in flight
         self._number = 0
         self._waiting: dict[int, Token] = {}
@@ -148,10 +153,14 @@ class ShardRunner:
             elif kind is Write:
                 if not self._write(effect):  # type: ignore[arg-type]
                     break
-            else:
+            elif kind is CancelTimer:
                 armed = self._timers.pop(effect.key, None)  # type: ignore[union-attr]
                 if armed is not None:
                     armed.timer.cancel()
+            else:
+                token = Token()
+                token.then(self._order)
+                (self._in_flight[-1].held if self._in_flight else ready).append((token, effect))
         for token, result in ready:
             token.complete(result)
 
@@ -183,6 +192,12 @@ class ShardRunner:
         else:
             for token, answer in write.held:
                 token.complete(answer)
+
+    def _order(self, result: Any) -> None:
+        """`result` is no order where a write before it failed, or the broker stops."""
+        if isinstance(result, Order):
+            assert self._on_order is not None, f"{self.name} has nobody to do {result}"
+            self._on_order(result)
 
     def _set_timer(self, key: Hashable, delay_ms: int) -> None:
         deadline_ms = self._env.tick_ms() + delay_ms
@@ -232,6 +247,9 @@ class ShardRunner:
             self._machine = None
             log.critical("shard %s can't be loaded again: %r", self.name, error)
             self._on_fatal(error)
+            return
+        if self._on_reloaded is not None:
+            self._on_reloaded()
 
     def _take_waiting(self) -> list[Token]:
         """Every token that is not complete: those behind writes, and those that the machine keeps."""

@@ -20,9 +20,9 @@ _ATTRIBUTES_LOW_BYTE = 22
 _CODEC_MASK = 7
 
 
-def find_timestamp(env: Env, partition: Partition, timestamp: int, inflated_max: int) -> Token:
+def find_timestamp(env: Env, partition: Partition, timestamp: int, end_offset: int, inflated_max: int) -> Token:
     """A token of (offset, timestamp) of the first record with a timestamp >= `timestamp`, in offset
-    order, below the high watermark; None where there is none, a `StorageError` where it can't be read,
+    order, below `end_offset`; None where there is none, a `StorageError` where it can't be read,
     or inflates to more than `inflated_max` bytes."""
 
     def choose(records: list[Record]) -> tuple[int, int] | None:
@@ -32,13 +32,13 @@ def find_timestamp(env: Env, partition: Partition, timestamp: int, inflated_max:
                 return record.offset, record.timestamp
         return None
 
-    found = partition.store.find_timestamp(timestamp, partition.log.high_watermark)
+    found = partition.store.find_timestamp(timestamp, end_offset)
     return _look_inside(env, found, choose, inflated_max)
 
 
-def find_latest(env: Env, partition: Partition, inflated_max: int) -> Token:
-    """A token of (offset, timestamp) of the earliest record that has the largest timestamp; None in an
-    empty log."""
+def find_latest(env: Env, partition: Partition, end_offset: int, inflated_max: int) -> Token:
+    """A token of (offset, timestamp) of the earliest record below `end_offset` that has the largest timestamp;
+    None where there is none."""
 
     def choose(records: list[Record]) -> tuple[int, int] | None:
         start = partition.log.log_start
@@ -46,7 +46,7 @@ def find_latest(env: Env, partition: Partition, inflated_max: int) -> Token:
         latest = max(kept, key=lambda record: record.timestamp, default=None)
         return None if latest is None else (latest.offset, latest.timestamp)
 
-    return _look_inside(env, partition.store.find_max_timestamp(partition.log.high_watermark), choose, inflated_max)
+    return _look_inside(env, partition.store.find_max_timestamp(end_offset), choose, inflated_max)
 
 
 def _look_inside(env: Env, found: Token, choose: Chooser, inflated_max: int) -> Token:

@@ -26,14 +26,17 @@ _INLINE_BYTES_MAX = 64 * 1024
 _THREADS_MAX = 4
 
 Answer = AppendPlan | Duplicate | AppendError
+Append = Callable[[memoryview, int], Answer]
+"""`Partition.append`, and what must be asked right before it."""
 
 
 class _Job:
     """A batch that waits. `inspected` is what to append once it is known, or the refusal."""
 
-    __slots__ = ("batch", "inspected", "partition", "token")
+    __slots__ = ("append", "batch", "inspected", "partition", "token")
 
-    def __init__(self, partition: Partition, batch: memoryview) -> None:
+    def __init__(self, partition: Partition, batch: memoryview, append: Append) -> None:
+        self.append = append
         self.partition = partition
         self.batch = batch
         self.inspected: memoryview | AppendError | None = None
@@ -54,8 +57,8 @@ class Validation:
         self._threads = 0
         self.on_relief: Callable[[], None] | None = None
 
-    def append(self, partition: Partition, batch: memoryview, now_ms: int) -> Answer | Token:
-        """As `Partition.append`; or a token of its answer, or of `Ended`, where a thread has to look first.
+    def append(self, partition: Partition, batch: memoryview, now_ms: int, append: Append) -> Answer | Token:
+        """As `append`; or a token of its answer, or of `Ended`, where a thread has to look first.
 
         `batch` may be reused on return in either case.
         """
@@ -63,17 +66,17 @@ class Validation:
         must = must_inspect(batch, config)
         if not partition.is_queueing:
             if not must:
-                return partition.append(batch, now_ms)
+                return append(batch, now_ms)
             if len(batch) <= _INLINE_BYTES_MAX:
                 try:
                     inspected = inspect(batch, config, now_ms, min(_INLINE_BYTES_MAX, self._inflated_max))
                 except InflateLimit:
                     pass
                 else:
-                    return _append(partition, inspected, now_ms)
+                    return _append(append, inspected, now_ms)
             self._queues[partition] = deque()
             partition.is_queueing = True
-        job = _Job(partition, memoryview(bytearray(batch)))
+        job = _Job(partition, memoryview(bytearray(batch)), append)
         self._queues[partition].append(job)
         self._hold(len(batch))
         if must:
@@ -123,7 +126,7 @@ class Validation:
                 answer = partition.ended
             else:
                 try:
-                    answer = _append(partition, inspected, self._env.now_ms())
+                    answer = _append(job.append, inspected, self._env.now_ms())
                 except Exception:  # the partition is offline now, and says so in the log
                     answer = AppendError(ErrorCode.UNKNOWN_SERVER_ERROR, "the batch could not be written")
             if not queue:  # first: whoever is answered may append at once
@@ -135,5 +138,5 @@ class Validation:
                 return
 
 
-def _append(partition: Partition, inspected: memoryview | AppendError, now_ms: int) -> Answer:
-    return inspected if isinstance(inspected, AppendError) else partition.append(inspected, now_ms)
+def _append(append: Append, inspected: memoryview | AppendError, now_ms: int) -> Answer:
+    return inspected if isinstance(inspected, AppendError) else append(inspected, now_ms)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from flymq.core.log.plan import AppendPlan
+from flymq.core.log.transactions import AbortedTransaction
 from flymq.env import Token
 
 
@@ -143,6 +144,19 @@ class Log(ABC):
     @abstractmethod
     def find_max_timestamp(self, end_offset: int) -> Token:
         """(T) `Chunk | None`: the earliest batch that has the largest max_timestamp, among those below `end_offset`."""
+
+    @abstractmethod
+    def add_aborted(self, aborted: AbortedTransaction) -> None:
+        """(S) Remember it, as long as the segment that holds its marker is there. One that is known changes nothing.
+
+        Called after the marker's append, in order; and while `Opened.batches` are consumed, for every abort in
+        them: an engine that lost what it knew begins them early enough.
+        """
+
+    @abstractmethod
+    def aborted(self, from_offset: int, to_offset: int) -> Iterator[AbortedTransaction]:
+        """(S) All that overlap [from_offset, to_offset), in order of their markers: those whose marker is at or
+        after `from_offset` and whose first batch is below `to_offset`. To be consumed at once."""
 
     @abstractmethod
     def snapshot(self, offset: int, data: bytes) -> None:

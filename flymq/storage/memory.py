@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from flymq.core.log.plan import AppendPlan
 from flymq.core.log.retention import epochs_from
+from flymq.core.log.transactions import AbortedTransaction
 from flymq.env import Env, Token, completed
 from flymq.storage.api import (
     Chunk,
@@ -74,6 +75,7 @@ class MemoryLog(Log):
     """One partition in memory. `lasts[i]` is the last offset in `pieces[i]`."""
 
     __slots__ = (
+        "_aborted",
         "_dropped",
         "_store",
         "end",
@@ -90,6 +92,7 @@ class MemoryLog(Log):
     def __init__(self, store: MemoryLogStore) -> None:
         self._store = store
         self._dropped = False
+        self._aborted: list[AbortedTransaction] = []  # by last offset
         self.log_start = 0
         self.end = 0
         self.epochs = [(0, 0)]
@@ -202,6 +205,15 @@ class MemoryLog(Log):
                     return
                 yield piece, i
 
+    def add_aborted(self, aborted: AbortedTransaction) -> None:
+        if not self._aborted or aborted.last_offset > self._aborted[-1].last_offset:
+            self._aborted.append(aborted)
+
+    def aborted(self, from_offset: int, to_offset: int) -> Iterator[AbortedTransaction]:
+        for at in range(bisect_left(self._aborted, from_offset, key=_last_offset), len(self._aborted)):
+            if self._aborted[at].first_offset < to_offset:
+                yield self._aborted[at]
+
     def snapshot(self, offset: int, data: bytes) -> None:
         self.taken = (offset, data)
 
@@ -217,6 +229,8 @@ class MemoryLog(Log):
             self._store.take(-sum(len(piece.data) for piece in gone))
             del self.pieces[: len(gone)]
             del self.lasts[: len(gone)]
+            first = kept[0].base_offset if kept else self.log_start
+            del self._aborted[: bisect_left(self._aborted, first, key=_last_offset)]
             self.runs = kept
         return completed(None)
 
@@ -239,6 +253,10 @@ class MemoryLog(Log):
             snapshot=self.taken,
             batches=(piece.batch(i) for piece, i in self._batches(start, self.end)),
         )
+
+
+def _last_offset(aborted: AbortedTransaction) -> int:
+    return aborted.last_offset
 
 
 def add_epoch(epochs: list[tuple[int, int]], epoch: int, start: int) -> None:

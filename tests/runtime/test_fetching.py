@@ -79,8 +79,8 @@ def test_where_two_logs_part(
     assert one.check(partitions) == 0
     assert one.diverging_epoch() == diverging
     if diverging is not None:
-        assert survey([one], partitions, 1 << 20)  # told at once, without data
-        assert read([one], 1 << 20) == ([None], [])
+        assert survey([one], partitions, 1 << 20, False)  # told at once, without data
+        assert read([one], 1 << 20, False) == ([None], [])
 
 
 def test_below_the_log_start_is_out_of_range(partitions: Partitions, partition: Partition) -> None:
@@ -92,8 +92,8 @@ def test_an_offline_partition_says_so(partitions: Partitions, partition: Partiti
     one = target(0)
     partition.offline = Unavailable("gone")
     assert one.check(partitions) == ErrorCode.KAFKA_STORAGE_ERROR
-    assert survey([one], partitions, 1 << 20)
-    assert read([one], 1 << 20) == ([None], [])
+    assert survey([one], partitions, 1 << 20, False)
+    assert read([one], 1 << 20, False) == ([None], [])
 
 
 def test_a_read_that_fails_is_an_error_of_its_partition_alone(
@@ -103,7 +103,7 @@ def test_a_read_that_fails_is_an_error_of_its_partition_alone(
     assert second is not None
     append(second, 1)
     targets = [target(0), target(0, index=1)]
-    assert survey(targets, partitions, 1)
+    assert survey(targets, partitions, 1, False)
 
     def fail(*_: Any, **__: Any) -> None:
         raise Unavailable("no disk")
@@ -111,14 +111,14 @@ def test_a_read_that_fails_is_an_error_of_its_partition_alone(
     monkeypatch.setattr(type(partition.store), "read", lambda log, *args, **kwargs: (
         fail() if log is partition.store else Chunk(memoryview(b"whatever"))
     ))
-    found, cold = read(targets, 1 << 20)
+    found, cold = read(targets, 1 << 20, False)
     assert ([one is None for one in found], cold) == ([True, False], [])
     assert [one.error for one in targets] == [ErrorCode.KAFKA_STORAGE_ERROR, 0]
 
 
 def parked(env: Env, partitions: Partitions, targets: list[FetchTarget], bytes_min: int = 1) -> ParkedFetch:
-    assert not survey(targets, partitions, bytes_min)
-    return ParkedFetch(env, partitions, targets, bytes_min, 60_000)
+    assert not survey(targets, partitions, bytes_min, False)
+    return ParkedFetch(env, partitions, targets, bytes_min, 60_000, False)
 
 
 @pytest.mark.parametrize("ended", [Ended.DISCONNECT, Ended.DEADLINE, Ended.SHUTDOWN, None])
@@ -142,9 +142,9 @@ def test_who_waits_hears_of_a_deletion(
     fetch = parked(env, partitions, targets, bytes_min)
     partitions.close_topic(Topic("t", ID, 2))
     assert fetch.token.done
-    assert survey(targets, partitions, 1)
+    assert survey(targets, partitions, 1, False)
     assert targets[0].error == (ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-    assert read(targets, 1 << 20) == ([None], [])
+    assert read(targets, 1 << 20, False) == ([None], [])
 
 
 def test_by_name_a_topic_made_anew_is_found_again(env: Env, partitions: Partitions, partition: Partition) -> None:

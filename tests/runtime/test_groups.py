@@ -19,7 +19,9 @@ from flymq.broker.handlers import (
     k14_sync_group,
     k15_describe_groups,
     k16_list_groups,
+    k28_txn_offset_commit,
     k42_delete_groups,
+    k47_offset_delete,
 )
 from flymq.env import Env, Token, completed
 from flymq.runtime.groups import Groups, java_hash, shard_of
@@ -42,18 +44,26 @@ from flymq_protocol.api.k13_leave_group import LeaveGroupRequest, MemberIdentity
 from flymq_protocol.api.k14_sync_group import SyncGroupRequest, SyncGroupRequestAssignment
 from flymq_protocol.api.k15_describe_groups import DescribeGroupsRequest
 from flymq_protocol.api.k16_list_groups import ListGroupsRequest
+from flymq_protocol.api.k28_txn_offset_commit import (
+    TxnOffsetCommitRequest,
+    TxnOffsetCommitRequestPartition,
+    TxnOffsetCommitRequestTopic,
+)
 from flymq_protocol.api.k42_delete_groups import DeleteGroupsRequest
+from flymq_protocol.api.k47_offset_delete import OffsetDeleteRequest
 from flymq_protocol.errors import ErrorCode
 
 from .test_shards import ManualEnv
 
 HANDLERS = {
     8: k08_offset_commit, 9: k09_offset_fetch, 11: k11_join_group, 12: k12_heartbeat, 13: k13_leave_group,
-    14: k14_sync_group, 15: k15_describe_groups, 16: k16_list_groups, 42: k42_delete_groups,
+    14: k14_sync_group, 15: k15_describe_groups, 16: k16_list_groups, 28: k28_txn_offset_commit,
+    42: k42_delete_groups, 47: k47_offset_delete,
 }
 REQUESTS = {
     8: OffsetCommitRequest, 9: OffsetFetchRequest, 11: JoinGroupRequest, 12: HeartbeatRequest, 13: LeaveGroupRequest,
-    14: SyncGroupRequest, 15: DescribeGroupsRequest, 16: ListGroupsRequest, 42: DeleteGroupsRequest,
+    14: SyncGroupRequest, 15: DescribeGroupsRequest, 16: ListGroupsRequest, 28: TxnOffsetCommitRequest,
+    42: DeleteGroupsRequest, 47: OffsetDeleteRequest,
 }
 TOPIC_ID = bytes(range(16))
 
@@ -480,7 +490,11 @@ COMMIT = OffsetCommitRequest("g", topics=[OffsetCommitRequestTopic("t", TOPIC_ID
     (14, SyncGroupRequest("g"), 5),
     (15, DescribeGroupsRequest(["g"]), 6),
     (16, ListGroupsRequest(), 5),
+    (28, TxnOffsetCommitRequest(
+        "x", "g", topics=[TxnOffsetCommitRequestTopic("t", [TxnOffsetCommitRequestPartition(0)])]
+    ), 5),
     (42, DeleteGroupsRequest(["g"]), 2),
+    (47, OffsetDeleteRequest("g"), 0),
 ])
 def test_every_handler_can_refuse(key: int, request_: Any, version: int) -> None:
     refused = HANDLERS[key].refuse(request_, ErrorCode.UNKNOWN_SERVER_ERROR)  # type: ignore[attr-defined]

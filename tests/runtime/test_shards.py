@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flymq.core.effects import CancelTimer, Effect, Reply, SetTimer, TimerFired, Write
+from flymq.core.effects import CancelTimer, Effect, Order, Reply, SetTimer, TimerFired, Write
 from flymq.env import Env, Timer, Token, completed
 from flymq.env.timers import Timers
 from flymq.runtime.shards import ShardRunner
@@ -124,7 +124,12 @@ class Rig:
         self.store = Store()
         self.machines: list[Echo] = []
         self.fatal: list[BaseException] = []
-        self.runner = ShardRunner(self.env, self.store, "s", self.make, self.fatal.append)
+        self.done: list[Order] = []
+        self.reloads: list[Echo] = []
+        self.runner = ShardRunner(
+            self.env, self.store, "s", self.make, self.fatal.append, self.done.append,
+            lambda: self.reloads.append(self.machine),
+        )
         self.runner.load()
 
     def make(self) -> Echo:
@@ -357,3 +362,38 @@ def test_close_ends_all_waiting(rig: Rig) -> None:
     env.advance(100)
     assert rig.machine.fired == []
     assert rig.store.rows == {"a": "v"}
+
+
+# -- orders ---------------------------------------------------------------------------------------
+
+
+class Errand(Order):
+    __slots__ = ()
+
+
+def test_an_order_is_done_once_the_writes_before_it_are_durable(rig: Rig) -> None:
+    first, second, third = Errand(), Errand(), Errand()
+    rig.store.hold = True
+    token = rig.ask(first, put("a"), second, Reply(0, "answer"), put("b"), third)
+    assert rig.done == [first]
+    rig.store.settle()
+    assert (rig.done, token.result) == ([first, second], "answer")
+    rig.store.settle()
+    assert rig.done == [first, second, third]
+
+
+def test_an_order_behind_a_write_that_failed_is_not_done(rig: Rig) -> None:
+    rig.store.hold = True
+    rig.ask(put("a"), Errand(), Reply(0, "answer"))
+    assert rig.reloads == []
+    rig.store.settle(Unavailable("broken"))
+    assert rig.done == []
+    assert rig.reloads == [rig.machine], "and who gives orders hears that it starts anew"
+
+
+def test_no_order_is_done_after_the_end(rig: Rig) -> None:
+    rig.store.hold = True
+    rig.ask(put("a"), Errand(), Reply(0, "answer"))
+    rig.runner.close()
+    rig.store.settle()
+    assert rig.done == []

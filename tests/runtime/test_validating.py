@@ -95,7 +95,7 @@ def appended(answer: object) -> AppendPlan:
 
 
 def test_a_small_batch_is_looked_at_where_it_is(env: HeldEnv, partition: Partition, validation: Validation) -> None:
-    plan = appended(validation.append(partition, a_batch(1000), NOW))
+    plan = appended(validation.append(partition, a_batch(1000), NOW, partition.append))
     assert BatchHeader(plan.batch).codec == 1
     assert (plan.base_offset, env.jobs, partition.is_queueing) == (0, [], False)
 
@@ -104,7 +104,7 @@ def test_a_batch_that_has_the_codec_is_not_looked_at(
     env: HeldEnv, partition: Partition, validation: Validation
 ) -> None:
     batch = a_batch(LARGE, codec=1)
-    assert appended(validation.append(partition, batch, NOW)).batch is batch
+    assert appended(validation.append(partition, batch, NOW, partition.append)).batch is batch
     assert env.jobs == []
 
 
@@ -113,12 +113,12 @@ def test_appends_of_a_partition_keep_their_order(
 ) -> None:
     batches = [a_batch(LARGE, 0), a_batch(LARGE, 1), a_batch(100, 2), a_batch(100, 3, codec=1), a_batch(LARGE, 4)]
     values = [decode_batch(batch)[0].value for batch in batches]
-    answers = [validation.append(partition, batch, NOW) for batch in batches]
+    answers = [validation.append(partition, batch, NOW, partition.append) for batch in batches]
     for batch in batches:
         batch[:] = bytes(len(batch))  # the receive buffer is used again
     other = partitions.find("orders", 1)
     assert other is not None
-    assert appended(validation.append(other, a_batch(100), NOW)).base_offset == 0
+    assert appended(validation.append(other, a_batch(100), NOW, other.append)).base_offset == 0
     assert len(env.jobs) == 4
     env.finish(2)
     env.finish(1)
@@ -137,9 +137,9 @@ def test_appends_of_a_partition_keep_their_order(
 def test_settings_that_change_meanwhile_change_no_order(
     env: HeldEnv, partition: Partition, validation: Validation
 ) -> None:
-    first = validation.append(partition, a_batch(LARGE, 0), NOW)
+    first = validation.append(partition, a_batch(LARGE, 0), NOW, partition.append)
     partition.log.config = config()
-    second = validation.append(partition, a_batch(100, 1), NOW)
+    second = validation.append(partition, a_batch(100, 1), NOW, partition.append)
     env.finish()
     assert (appended(first).base_offset, appended(second).base_offset) == (0, 1)
 
@@ -147,17 +147,18 @@ def test_settings_that_change_meanwhile_change_no_order(
 def test_who_is_answered_may_append_at_once(env: HeldEnv, partition: Partition, validation: Validation) -> None:
     again: list[object] = []
     for sequence in (0, 1):
-        answer = validation.append(partition, a_batch(LARGE, sequence), NOW)
+        answer = validation.append(partition, a_batch(LARGE, sequence), NOW, partition.append)
         assert isinstance(answer, Token)
-        answer.then(lambda _, n=sequence: again.append(validation.append(partition, a_batch(100, 2 + n), NOW)))
+        following = a_batch(100, 2 + sequence)
+        answer.then(lambda _, b=following: again.append(validation.append(partition, b, NOW, partition.append)))
     for _ in range(4):
         env.finish()
     assert [appended(answer).base_offset for answer in again] == [2, 3]
 
 
 def test_a_refused_batch_holds_up_nobody(env: HeldEnv, partition: Partition, validation: Validation) -> None:
-    bomb = validation.append(partition, a_batch(0, codec=4, value=bytes(INFLATED_MAX + 1)), NOW)
-    large = validation.append(partition, a_batch(LARGE), NOW)
+    bomb = validation.append(partition, a_batch(0, codec=4, value=bytes(INFLATED_MAX + 1)), NOW, partition.append)
+    large = validation.append(partition, a_batch(LARGE), NOW, partition.append)
     env.finish()
     env.finish()
     assert isinstance(bomb, Token)
@@ -170,7 +171,7 @@ def test_a_refused_batch_holds_up_nobody(env: HeldEnv, partition: Partition, val
 
 def test_a_batch_that_grows_is_measured_again(env: HeldEnv, partition: Partition, validation: Validation) -> None:
     partition.log.config = config(compression_type="uncompressed", max_message_bytes=100_000)
-    answer = validation.append(partition, a_batch(0, codec=4, value=bytes(200_000)), NOW)
+    answer = validation.append(partition, a_batch(0, codec=4, value=bytes(200_000)), NOW, partition.append)
     env.finish()
     assert isinstance(answer, Token)
     assert answer.result.code == ErrorCode.MESSAGE_TOO_LARGE
@@ -181,7 +182,7 @@ def test_a_batch_that_grows_is_measured_again(env: HeldEnv, partition: Partition
 def test_the_partition_closes_meanwhile(
     env: HeldEnv, partition: Partition, validation: Validation, reason: Ended
 ) -> None:
-    answers = [validation.append(partition, a_batch(LARGE), NOW) for _ in range(2)]
+    answers = [validation.append(partition, a_batch(LARGE), NOW, partition.append) for _ in range(2)]
     partition.close(reason)
     env.finish()
     env.finish()
@@ -190,7 +191,7 @@ def test_the_partition_closes_meanwhile(
 
 
 def test_a_bug_is_an_error_of_its_batch(env: HeldEnv, partition: Partition, validation: Validation) -> None:
-    answer = validation.append(partition, a_batch(LARGE), NOW)
+    answer = validation.append(partition, a_batch(LARGE), NOW, partition.append)
     token, _, _ = env.jobs.pop()
     token.complete(ZeroDivisionError())
     assert isinstance(answer, Token)
@@ -204,7 +205,7 @@ def test_threads_and_bytes_are_bounded(
     relieved = []
     validation.on_relief = lambda: relieved.append(partitions.is_backlogged)
     for _ in range(6):
-        validation.append(partition, a_batch(LARGE), NOW)
+        validation.append(partition, a_batch(LARGE), NOW, partition.append)
     assert len(env.jobs) == 4
     assert partitions.is_backlogged
     for _ in range(3):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from flymq.core.log.transactions import AbortedTransaction
 from flymq.storage.api import Engine, Fenced, PartitionRef, Unavailable
 
 from .batches import REF, TOPIC_ID, Runner, make_batch, make_plan, offsets
@@ -209,6 +210,44 @@ class StorageContract:
             log.append(make_plan(base, timestamp=stamp, roll=base == 3))
         for end, expected in ((7, 5), (6, 5), (5, 1), (4, 1), (2, 1), (1, 0)):
             assert offsets(run.wait(log.find_max_timestamp(end)).data) == [(expected, expected)]
+
+    # -- aborted transactions ---------------------------------------------------------------------
+
+    def test_aborted_transactions_that_overlap_a_range(self, run: Runner, log: Any) -> None:
+        """Offsets 0-59 in six segments. Producers 1-4: within one segment, over two, over five, and last."""
+        aborted = {
+            12: AbortedTransaction(1, 11, 12, 3),
+            25: AbortedTransaction(2, 14, 25, 3),
+            47: AbortedTransaction(3, 3, 47, 48),
+            58: AbortedTransaction(4, 50, 58, 59),
+        }
+        assert list(log.aborted(0, 100)) == []
+        for base in range(60):
+            log.append(make_plan(base, roll=base > 0 and base % 10 == 0))
+            if base in aborted:
+                log.add_aborted(aborted[base])
+        for start in range(61):
+            for end in range(start + 1, 62):
+                expected = [one for one in aborted.values() if one.last_offset >= start and one.first_offset < end]
+                assert list(log.aborted(start, end)) == expected
+
+    def test_aborted_transactions_are_told_once(self, run: Runner, log: Any) -> None:
+        rows = [AbortedTransaction(1, 0, 1, 2), AbortedTransaction(2, 2, 3, 4)]
+        for base in range(4):
+            log.append(make_plan(base, roll=base == 2))
+        for aborted in (*rows, *rows):
+            log.add_aborted(aborted)
+        assert list(log.aborted(0, 4)) == rows
+
+    def test_aborted_transactions_go_with_their_markers_segment(self, run: Runner, engine: Engine, log: Any) -> None:
+        for base in range(30):
+            log.append(make_plan(base, roll=base > 0 and base % 10 == 0))
+            if base % 10 == 9:
+                log.add_aborted(AbortedTransaction(base, base - 8, base, base + 1))
+        run.wait(log.trim(20))
+        kept = [AbortedTransaction(29, 21, 29, 30)]
+        assert list(log.aborted(0, 30)) == kept
+        assert list(run.open(engine).log.aborted(0, 30)) == kept
 
     # -- deletion ---------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from flymq.core.log.transactions import AbortedTransaction
 from flymq.storage.files import FilesEngine
 from flymq.storage.memory import MemoryEngine
 
@@ -24,6 +25,7 @@ class EngineModel(RuleBasedStateMachine):
     def start(self, durability: Any, is_cold: bool) -> None:
         self.path = tempfile.mkdtemp(prefix="flymq-model-")
         self.durability = durability
+        self.stable = 0
         self.run = Runner()
         if is_cold:
             self.run.env.files.read_cached = lambda fd, buffer, position: -1  # type: ignore[method-assign]
@@ -57,6 +59,23 @@ class EngineModel(RuleBasedStateMachine):
         plan = make_plan(self.oracle.end, count, size=size, timestamp=timestamp, roll=roll)
         self.oracle.append(plan)
         self.log.append(plan)
+
+    @precondition(lambda self: self.stable < self.oracle.end)
+    @rule(data=st.data(), roll=st.booleans())
+    def abort(self, data: st.DataObject, roll: bool) -> None:
+        """As a log would: what is told with it as stable is below what later ones begin with."""
+        marker = self.oracle.end
+        first = data.draw(st.integers(self.stable, marker - 1))
+        self.stable = data.draw(st.integers(self.stable, marker + 1))
+        self.append(1, 100, 0, roll)
+        for log in (self.oracle, self.log):
+            log.add_aborted(AbortedTransaction(first, first, marker, self.stable))
+
+    @rule(data=st.data())
+    def list_aborted(self, data: st.DataObject) -> None:
+        end = data.draw(st.integers(self.oracle.log_start, self.oracle.end))
+        offset = data.draw(st.integers(self.oracle.log_start, end))
+        assert list(self.log.aborted(offset, end)) == list(self.oracle.aborted(offset, end))
 
     @rule(data=st.data(), max_bytes=st.sampled_from([1, 100, 700, 3000, 1 << 20]), at_least_one=st.booleans())
     def read(self, data: st.DataObject, max_bytes: int, at_least_one: bool) -> None:

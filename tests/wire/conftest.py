@@ -13,6 +13,7 @@ from flymq.core.log.plan import AppendPlan
 from flymq.storage.memory import MemoryLog
 
 from .client import TIMEOUT_S, Client
+from .transactions import Ledger
 
 
 @pytest.fixture
@@ -63,3 +64,11 @@ def disk(broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> Disk:
     append: Any = MemoryLog.append
     monkeypatch.setattr(MemoryLog, "append", lambda log, plan: held.append(log, plan, append))
     return held
+
+
+@pytest.fixture
+def ledger(broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """In place of the broker's coordinator of transactions."""
+    kept = Ledger()
+    monkeypatch.setattr(broker._running._broker.services, "transactions", kept, raising=False)
+    return kept

@@ -91,9 +91,12 @@ def fetch(client: Client, topic: Topic, offset: int = 0, *, version: int = 18, *
     return told(client.call(fetching(topic, wanted(0, offset), **fields), version))[0]
 
 
-def list_offset(client: Client, topic: Topic, timestamp: int, *, version: int = 11, **fields: Any) -> Any:
+def list_offset(
+    client: Client, topic: Topic, timestamp: int, *, version: int = 11, isolation_level: int = 0, **fields: Any
+) -> Any:
     partition = ListOffsetsPartition(0, timestamp=timestamp, **fields)
-    response = client.call(ListOffsetsRequest(-1, 0, [ListOffsetsTopic(topic.name, [partition])]), version)
+    request = ListOffsetsRequest(-1, isolation_level, [ListOffsetsTopic(topic.name, [partition])])
+    response = client.call(request, version)
     return response.topics[0].partitions[0]
 
 

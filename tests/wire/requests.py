@@ -33,9 +33,34 @@ from flymq_protocol.api.k23_offset_for_leader_epoch import (
     OffsetForLeaderPartition,
     OffsetForLeaderTopic,
 )
+from flymq_protocol.api.k24_add_partitions_to_txn import (
+    AddPartitionsToTxnRequest,
+    AddPartitionsToTxnTopic,
+    AddPartitionsToTxnTransaction,
+)
+from flymq_protocol.api.k25_add_offsets_to_txn import AddOffsetsToTxnRequest
+from flymq_protocol.api.k26_end_txn import EndTxnRequest
+from flymq_protocol.api.k27_write_txn_markers import (
+    WritableTxnMarker,
+    WritableTxnMarkerTopic,
+    WriteTxnMarkersRequest,
+)
+from flymq_protocol.api.k28_txn_offset_commit import (
+    TxnOffsetCommitRequest,
+    TxnOffsetCommitRequestPartition,
+    TxnOffsetCommitRequestTopic,
+)
 from flymq_protocol.api.k32_describe_configs import DescribeConfigsRequest, DescribeConfigsResource
 from flymq_protocol.api.k42_delete_groups import DeleteGroupsRequest
+from flymq_protocol.api.k47_offset_delete import (
+    OffsetDeleteRequest,
+    OffsetDeleteRequestPartition,
+    OffsetDeleteRequestTopic,
+)
 from flymq_protocol.api.k60_describe_cluster import DescribeClusterRequest
+from flymq_protocol.api.k61_describe_producers import DescribeProducersRequest, TopicRequest
+from flymq_protocol.api.k65_describe_transactions import DescribeTransactionsRequest
+from flymq_protocol.api.k66_list_transactions import ListTransactionsRequest
 from flymq_protocol.message import Message
 
 NAMES = ["one", "two"]
@@ -47,8 +72,9 @@ def asking(key: int, version: int) -> Message:
         (9, True): OffsetFetchRequest("one", [OffsetFetchRequestTopic("t", [0, 1])]),
         (10, True): FindCoordinatorRequest("one"),
         (20, True): DeleteTopicsRequest(topic_names=NAMES),
+        (24, True): AddPartitionsToTxnRequest([], "one", 1, 0, [AddPartitionsToTxnTopic("t", [0, 1])]),
     }
-    before = (key, version < {9: 8, 10: 4, 20: 6}.get(key, 0))
+    before = (key, version < {9: 8, 10: 4, 20: 6, 24: 4}.get(key, 0))
     if before in old:
         return old[before]
     two = (0, 1)
@@ -76,8 +102,21 @@ def asking(key: int, version: int) -> Message:
         23: OffsetForLeaderEpochRequest(
             topics=[OffsetForLeaderTopic("t", [OffsetForLeaderPartition(i) for i in two])]
         ),
+        24: AddPartitionsToTxnRequest([
+            AddPartitionsToTxnTransaction("one", 1, 0, False, [AddPartitionsToTxnTopic("t", [0, 1])])
+        ]),
+        25: AddOffsetsToTxnRequest("one", 1, 0, "g"),
+        26: EndTxnRequest("one", 1, 0, True),
+        27: WriteTxnMarkersRequest([WritableTxnMarker(1, 0, True, [WritableTxnMarkerTopic("t", [0, 1])], 0)]),
+        28: TxnOffsetCommitRequest(
+            "one", "g", topics=[TxnOffsetCommitRequestTopic("t", [TxnOffsetCommitRequestPartition(i) for i in two])]
+        ),
         32: DescribeConfigsRequest([DescribeConfigsResource(2, name, None) for name in NAMES]),
         42: DeleteGroupsRequest(NAMES),
+        47: OffsetDeleteRequest("g", [OffsetDeleteRequestTopic("t", [OffsetDeleteRequestPartition(i) for i in two])]),
         60: DescribeClusterRequest(),
+        61: DescribeProducersRequest([TopicRequest("t", [0, 1])]),
+        65: DescribeTransactionsRequest(NAMES),
+        66: ListTransactionsRequest(),
     }
     return requests[key]

@@ -26,7 +26,7 @@ def codes(answer: Struct) -> list[int]:
     found = []
     for spec in answer.FIELDS:
         value = getattr(answer, spec.name)
-        if spec.name == "error_code":
+        if spec.name in ("error_code", "partition_error_code"):
             found.append(value)
         elif isinstance(value, list):
             found.extend(code for item in value if isinstance(item, Struct) for code in codes(item))

@@ -27,7 +27,10 @@ def happy(client: Client, version: int) -> None:
     assert rows[0] == (0, 13)
     if version >= 3:
         assert response.finalized_features_epoch == 0
-        assert response.supported_features == response.finalized_features == []
+        supported = [(one.name, one.min_version, one.max_version) for one in response.supported_features]
+        assert supported == ([("transaction.version", 0, 2)] if version >= 4 else [])
+        finalized = [(one.name, one.min_version_level, one.max_version_level) for one in response.finalized_features]
+        assert finalized == [("transaction.version", 2, 2)]
 
 
 @pytest.mark.parametrize("version", [5, 99, 32767, -1])

@@ -60,8 +60,17 @@ HANDLERS: dict[int, HandlerRow] = {
         HandlerRow(21),
         HandlerRow(22),
         HandlerRow(23),
+        HandlerRow(24),
+        HandlerRow(25),
+        HandlerRow(26),
+        HandlerRow(27),
+        HandlerRow(28),
         HandlerRow(32),
         HandlerRow(42),
+        HandlerRow(47),
         HandlerRow(60),
+        HandlerRow(61),
+        HandlerRow(65),
+        HandlerRow(66),
     )
 }

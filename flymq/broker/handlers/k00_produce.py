@@ -6,6 +6,8 @@ Versions:
     v7: zstd batches allowed (KIP-110).
     v8: record_errors and error_message (KIP-467).
     v10: current_leader and node_endpoints (KIP-951): never filled, one node leads all.
+    v11: TRANSACTION_ABORTABLE (KIP-890).
+    v12: a transactional batch adds its partition to the transaction (KIP-890).
     v13: topics by id (KIP-516).
 Behaviour:
     * acks -1 answers when the batch is durable, acks 1 when it is appended, acks 0 never.
@@ -13,23 +15,30 @@ Behaviour:
     * timeout_ms ends the wait with REQUEST_TIMED_OUT; the append stays.
     * acks 0 with an error in any partition closes the connection: the only way to tell.
     * Where the topic is compacted or has a codec of its own, batches are looked into, large ones on a thread.
-    * Left out: transactions (KIP-98, KIP-890).
+    * A transactional batch is appended where the coordinator finds its partition in the open transaction.
 Errors:
     INVALID_REQUIRED_ACKS: acks is not -1, 0 or 1.
+    TRANSACTIONAL_ID_AUTHORIZATION_FAILED: a transactional batch, but no transactional_id; in all partitions.
     UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID: no such partition; Produce never creates.
     INVALID_TOPIC_EXCEPTION: an internal topic.
     UNSUPPORTED_COMPRESSION_TYPE: zstd before v7.
+    INVALID_TXN_STATE, from v11 on TRANSACTION_ABORTABLE: the partition was not added to the transaction.
+    NOT_ENOUGH_REPLICAS, from v12 on CONCURRENT_TRANSACTIONS: the last transaction is still being completed.
+    INVALID_PRODUCER_EPOCH: a newer producer has fenced this one.
+    INVALID_PRODUCER_ID_MAPPING: the transactional_id, or another producer id, is the coordinator's.
     KAFKA_STORAGE_ERROR: the batch could not be written.
     and those of `PartitionLog.plan` and `flymq.core.log.inspection`.
 Source:
-    KafkaApis.handleProduceRequest, ReplicaManager.appendRecords in Apache Kafka 4.
+    KafkaApis.handleProduceRequest, ReplicaManager.handleProduceAppend in Apache Kafka 4.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from flymq.broker.context import RequestContext, Services
+from flymq.core.log.partition_log import NO_TRANSACTION, TRANSACTION_V1, TRANSACTION_V2
 from flymq.core.log.plan import AppendError, AppendPlan, Duplicate
 from flymq.env import Token, completed, gather
 from flymq.runtime.partitions import Partition
@@ -44,7 +53,15 @@ from flymq_protocol.api.k00_produce import (
 )
 from flymq_protocol.errors import ErrorCode
 from flymq_protocol.one_batch import IDS_FROM_VERSION, OneBatch, as_request, decoder, encoder
-from flymq_protocol.records.batch import ATTRIBUTES_OFFSET, CODEC_MASK
+from flymq_protocol.records.batch import (
+    ATTRIBUTES_OFFSET,
+    CODEC_MASK,
+    HEADER_SIZE,
+    MAGIC,
+    MAGIC_OFFSET,
+    TRANSACTIONAL_BIT,
+    parse_header,
+)
 from flymq_protocol.types import Buffer
 
 __all__ = ["decoder", "handle", "refuse"]  # what dispatch looks for
@@ -56,8 +73,17 @@ _ATTRIBUTES_LOW_BYTE = ATTRIBUTES_OFFSET + 1
 
 _NO_RECORDS = memoryview(b"")
 
+_ABORTABLE_FROM_VERSION = 11
+_ADDS_PARTITIONS_FROM_VERSION = 12
+_TRY_AGAIN = {
+    ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
+    ErrorCode.COORDINATOR_NOT_AVAILABLE,
+    ErrorCode.NOT_COORDINATOR,
+}
+
 
 Answer = AppendPlan | Duplicate | AppendError
+Append = Callable[[memoryview, int], Answer]
 Waiting = list[tuple[PartitionProduceResponse, Token]]
 
 _ENCODERS = {version: encoder(version) for version in range(ProduceRequest.MIN_VERSION, ProduceRequest.MAX_VERSION + 1)}
@@ -86,7 +112,7 @@ def handle(
             return _append_many(ctx, as_request(version, request), services)
         except UnicodeDecodeError:
             return Hangup("a topic name that is not UTF-8")
-    answer = partition.append(records, services.env.now_ms())
+    answer = partition.append(records, services.env.now_ms(), NO_TRANSACTION)
     if answer.__class__ is AppendPlan:
         log = partition.log
         if acks == 1 or (acks and answer.last_offset < log.high_watermark):
@@ -104,6 +130,10 @@ def _append_many(
     acks = request.acks
     if acks not in (-1, 0, 1):
         return refuse(request, ErrorCode.INVALID_REQUIRED_ACKS)
+    transactional_id = request.transactional_id
+    if transactional_id is None and _has_transactional_batch(request):
+        code = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+        return refuse(request, code) if acks else Hangup(f"produce with acks=0 failed: {code.name}")
     now_ms = services.env.now_ms()
     by_id = ctx.api_version >= IDS_FROM_VERSION
     refuses_zstd = ctx.api_version < _ZSTD_FROM_VERSION
@@ -124,16 +154,48 @@ def _append_many(
             if refuses_zstd and _is_zstd(records):
                 answer: Answer | Token = _ZSTD_REFUSED
             else:
-                answer = _append(services, partition, records, now_ms)  # type: ignore[arg-type]  # a view
+                if transactional_id is not None and _is_transactional(records):
+                    append: Append = partial(_append_in_transaction, ctx, services, transactional_id, partition)
+                else:
+                    append = partial(partition.append, transaction_version=NO_TRANSACTION)
+                answer = _append(services, partition, records, now_ms, append)  # type: ignore[arg-type]  # a view
             results.append(_result(partition, answer, acks, waiting))
         topics.append(TopicProduceResponse(topic.name, topic.topic_id, results))
     return _reply(ctx, services, acks, request.timeout_ms, topics, waiting)
 
 
-def _append(services: Services, partition: Partition, batch: memoryview, now_ms: int) -> Answer | Token:
+def _append(
+    services: Services, partition: Partition, batch: memoryview, now_ms: int, append: Append
+) -> Answer | Token:
     if partition.log.config.is_plain and not partition.is_queueing:
-        return partition.append(batch, now_ms)
-    return services.validation.append(partition, batch, now_ms)
+        return append(batch, now_ms)
+    return services.validation.append(partition, batch, now_ms, append)
+
+
+def _append_in_transaction(
+    ctx: RequestContext, services: Services, transactional_id: str, partition: Partition, batch: memoryview, now_ms: int
+) -> Answer:
+    version = ctx.api_version
+    header = parse_header(batch)
+    if partition.offline is None:  # else the transaction could not end there either
+        code = services.transactions.verify(
+            transactional_id, header.producer_id, header.producer_epoch, partition, version
+        )
+        if code:
+            why = f"{transactional_id} may not append to {partition.ref.topic}-{partition.index}"
+            return AppendError(_code_for_producers(code, version), f"{why}: {ErrorCode(code).name}")
+    transaction_version = TRANSACTION_V2 if version >= _ADDS_PARTITIONS_FROM_VERSION else TRANSACTION_V1
+    return partition.append(batch, now_ms, transaction_version)
+
+
+def _code_for_producers(code: int, version: int) -> int:
+    """A coordinator's error as a producer of this version understands it, and does the right thing."""
+    if code == ErrorCode.PRODUCER_FENCED:
+        return ErrorCode.INVALID_PRODUCER_EPOCH
+    if code == ErrorCode.INVALID_TXN_STATE and version >= _ABORTABLE_FROM_VERSION:
+        return ErrorCode.TRANSACTION_ABORTABLE
+    is_busy = code == ErrorCode.CONCURRENT_TRANSACTIONS and version < _ADDS_PARTITIONS_FROM_VERSION
+    return ErrorCode.NOT_ENOUGH_REPLICAS if is_busy or code in _TRY_AGAIN else code
 
 
 def _result(partition: Partition, answer: Answer | Token, acks: int, waiting: Waiting) -> PartitionProduceResponse:
@@ -229,6 +291,22 @@ def _why_missing(services: Services, wanted: TopicProduceData, by_id: bool) -> E
     if topic is not None and topic.is_internal:
         return ErrorCode.INVALID_TOPIC_EXCEPTION
     return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+
+def _has_transactional_batch(request: ProduceRequest) -> bool:
+    return any(
+        data.records is not None and _is_transactional(data.records)
+        for topic in request.topic_data
+        for data in topic.partition_data
+    )
+
+
+def _is_transactional(records: Buffer) -> bool:
+    return (
+        len(records) >= HEADER_SIZE
+        and records[MAGIC_OFFSET] == MAGIC
+        and records[_ATTRIBUTES_LOW_BYTE] & TRANSACTIONAL_BIT != 0
+    )
 
 
 def _is_zstd(records: Buffer) -> bool:

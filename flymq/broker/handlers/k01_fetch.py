@@ -13,8 +13,10 @@ Behaviour:
       are there; else parks until then, or the deadline.
     * Batches are whole, beginning with the one that contains the offset; the first partition with data
       gives one batch whatever the limits.
-    * Reads stop at the high watermark; between it and the log end there is nothing, without an error.
-    * Left out: aborted transactions (none exist yet), followers.
+    * Reads stop at the high watermark, with isolation_level 1 (read_committed) at the last stable offset; between
+      there and the log end there is nothing, without an error.
+    * aborted_transactions: null for read_uncommitted, else all that overlap the records of the answer.
+    * Left out: followers.
 Errors:
     Top-level: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR.
     Per partition: those of `FetchTarget.check`; records are then empty, not null.
@@ -29,10 +31,11 @@ from functools import partial
 from flymq.broker.context import RequestContext, Services
 from flymq.env import Token, gather
 from flymq.runtime.fetch_sessions import FetchPlan
-from flymq.runtime.fetching import FetchTarget, ParkedFetch, read, survey
+from flymq.runtime.fetching import FetchTarget, ParkedFetch, aborted_in, read, survey
 from flymq.runtime.waiting import Ended, OnLoan, Pending
 from flymq.storage.api import Chunk
 from flymq_protocol.api.k01_fetch import (
+    AbortedTransaction,
     EpochEndOffset,
     FetchableTopicResponse,
     FetchRequest,
@@ -54,10 +57,13 @@ def handle(ctx: RequestContext, request: FetchRequest, services: Services) -> Fe
         return FetchResponse(error_code=plan.error)
     fetch = _Fetch(ctx, plan, services, request)
     targets = plan.targets
-    ready = survey(targets, services.partitions, request.min_bytes)
+    read_committed = request.isolation_level == _READ_COMMITTED
+    ready = survey(targets, services.partitions, request.min_bytes, read_committed)
     if ready or request.max_wait_ms <= 0 or not targets:
         return fetch.answer()
-    parked = ParkedFetch(services.env, services.partitions, targets, request.min_bytes, request.max_wait_ms)
+    parked = ParkedFetch(
+        services.env, services.partitions, targets, request.min_bytes, request.max_wait_ms, read_committed
+    )
     return Pending(parked.token, fetch.woken)
 
 
@@ -84,7 +90,7 @@ class _Fetch:
             if len(targets) == 1 and self._plan.session is None:
                 return self._nothing_new(targets[0])
             return self._respond([None] * len(targets))
-        survey(targets, self._services.partitions, 0)
+        survey(targets, self._services.partitions, 0, self._read_committed)
         return self.answer()
 
     def _nothing_new(self, target: FetchTarget) -> bytes | FetchResponse | OnLoan:
@@ -95,16 +101,17 @@ class _Fetch:
         log = partition.log
         key = (self._ctx.api_version, self._read_committed)
         known = partition.nothing_new.get(key)
-        if known is not None and known[0] == log.high_watermark and known[1] == log.log_start:
-            return known[2]
+        stable = log.last_stable_offset
+        if known is not None and known[:3] == (log.high_watermark, stable, log.log_start):
+            return known[3]
         response = self._respond([None])
         assert isinstance(response, FetchResponse)
         body = response.encode(self._ctx.api_version)
-        partition.nothing_new[key] = (log.high_watermark, log.log_start, body)
+        partition.nothing_new[key] = (log.high_watermark, stable, log.log_start, body)
         return body
 
     def answer(self) -> FetchResponse | OnLoan | Pending:
-        found, cold = read(self._plan.targets, self._bytes_max)
+        found, cold = read(self._plan.targets, self._bytes_max, self._read_committed)
         if cold:
             return Pending(gather(cold), partial(self._read_done, found))
         return self._respond(found)
@@ -123,6 +130,10 @@ class _Fetch:
             chunk = item.result if isinstance(item, Token) else item
             if isinstance(chunk, Exception) or (isinstance(item, Token) and not item.done):
                 target.error = ErrorCode.KAFKA_STORAGE_ERROR
+                chunk = None
+            elif isinstance(chunk, Chunk) and self._read_committed and _was_trimmed(target):
+                # With its segments went what is known of their aborted transactions.
+                chunk.release()
                 chunk = None
             chunks.append(chunk)
         return self._respond(chunks)
@@ -167,16 +178,24 @@ class _Fetch:
         if target.error or partition is None:
             return PartitionData(target.index, target.error, -1, records=_NOTHING)
         log = partition.log
-        watermark = log.high_watermark
-        data = PartitionData(target.index, 0, watermark, watermark, log.log_start)
+        data = PartitionData(target.index, 0, log.high_watermark, log.last_stable_offset, log.log_start)
         data.records = chunk.data if isinstance(chunk, Chunk) else _NOTHING
         if not self._read_committed:
             data.aborted_transactions = None
+        elif isinstance(chunk, Chunk):
+            data.aborted_transactions = [
+                AbortedTransaction(aborted.producer_id, aborted.first_offset)
+                for aborted in aborted_in(partition, target.offset, chunk.data)
+            ]
         if target.last_fetched_epoch >= 0:
             diverging = target.diverging_epoch()
             if diverging is not None:
                 data.diverging_epoch = EpochEndOffset(*diverging)
         return data
+
+
+def _was_trimmed(target: FetchTarget) -> bool:
+    return target.partition is not None and target.partition.log.log_start > target.offset
 
 
 def _release(result: object) -> None:

@@ -9,6 +9,8 @@ Versions:
     v10: timeout_ms, not needed: nothing here waits for another broker.
 Behaviour:
     * A timestamp finds a record, not a batch, and answers that record's own time and epoch.
+    * The latest offset is the high watermark, with isolation_level 1 (read_committed) the last stable offset;
+      nothing from there on is found.
     * Nothing found is offset -1, timestamp -1, without an error.
 Errors:
     UNKNOWN_TOPIC_OR_PARTITION: no such partition.
@@ -47,6 +49,7 @@ LATEST_TIERED = -5
 EARLIEST_PENDING_UPLOAD = -6
 
 _LEADER_EPOCH_FROM = 4
+_READ_COMMITTED = 1
 
 _FROM_VERSION = {
     LATEST: 1,
@@ -60,6 +63,7 @@ _FROM_VERSION = {
 
 def handle(ctx: RequestContext, request: ListOffsetsRequest, services: Services) -> ListOffsetsResponse | Pending:
     asked = Counter((topic.name, wanted.partition_index) for topic in request.topics for wanted in topic.partitions)
+    read_committed = request.isolation_level == _READ_COMMITTED
     looking: list[Token] = []
     topics = []
     for topic in request.topics:
@@ -69,7 +73,7 @@ def handle(ctx: RequestContext, request: ListOffsetsRequest, services: Services)
             answer = ListOffsetsPartitionResponse(wanted.partition_index, 0)
             answer.error_code = _check(ctx, wanted, partition, asked[topic.name, wanted.partition_index])
             if partition is not None and not answer.error_code:
-                token = _look_up(services, partition, wanted.timestamp, answer)
+                token = _look_up(services, partition, wanted.timestamp, read_committed, answer)
                 if token is not None:
                     looking.append(token)
             answers.append(answer)
@@ -97,12 +101,17 @@ def _check(ctx: RequestContext, wanted: ListOffsetsPartition, partition: Partiti
 
 
 def _look_up(
-    services: Services, partition: Partition, timestamp: int, answer: ListOffsetsPartitionResponse
+    services: Services,
+    partition: Partition,
+    timestamp: int,
+    read_committed: bool,
+    answer: ListOffsetsPartitionResponse,
 ) -> Token | None:
     """Fill `answer`, or return the token after which it is filled."""
     log = partition.log
+    end_offset = log.last_stable_offset if read_committed else log.high_watermark
     if timestamp == LATEST:
-        answer.offset, answer.leader_epoch = log.high_watermark, log.leader_epoch
+        answer.offset, answer.leader_epoch = end_offset, log.leader_epoch
         return None
     if timestamp in (EARLIEST, EARLIEST_LOCAL):
         answer.offset, answer.leader_epoch = log.log_start, log.epoch_at(log.log_start)
@@ -111,9 +120,9 @@ def _look_up(
         return None
     inflated_max = services.config.int("flymq.inflate.bytes.max")
     if timestamp == MAX_TIMESTAMP:
-        token = find_latest(services.env, partition, inflated_max)
+        token = find_latest(services.env, partition, end_offset, inflated_max)
     else:
-        token = find_timestamp(services.env, partition, timestamp, inflated_max)
+        token = find_timestamp(services.env, partition, timestamp, end_offset, inflated_max)
     token.then(partial(_found, partition, answer))
     return token
 

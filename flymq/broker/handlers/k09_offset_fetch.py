@@ -4,13 +4,15 @@ Reads the positions that a group stored.
 
 Versions:
     v2: null topics = all; top-level error. v5: leader epoch (KIP-320).
-    v7: require_stable (KIP-447): not needed yet, there are no transactional commits.
+    v7: require_stable (KIP-447).
     v8: many groups (KIP-709). v9: member id and epoch, checked in consumer groups only (KIP-848). v10: topic ids.
 Behaviour:
     * An unknown group, topic or partition: offset -1, epoch -1, metadata "", no error.
     * Offsets of a topic that was deleted and made anew are not those of the new one: -1.
     * Waits until commits that came before are durable.
+    * require_stable: an offset that an open transaction may change isn't told; the client asks again.
 Errors:
+    UNSTABLE_OFFSET_COMMIT: of a partition: it has an offset in an open transaction.
     UNKNOWN_TOPIC_ID: v10, no such id.
     COORDINATOR_NOT_AVAILABLE: a commit that came before could not be stored, or shutting down; try again.
 Source:
@@ -22,7 +24,7 @@ from __future__ import annotations
 from typing import Any
 
 from flymq.broker.context import RequestContext, Services
-from flymq.core.group.events import CommittedOffset, FetchedTopic, FetchOffsets
+from flymq.core.group.events import UNSTABLE, CommittedOffset, FetchedTopic, FetchOffsets
 from flymq.env import gather
 from flymq.runtime.groups import failure, when_done
 from flymq.runtime.waiting import Ended, Pending
@@ -49,14 +51,17 @@ _Partition = type[OffsetFetchResponsePartition] | type[OffsetFetchResponsePartit
 def handle(ctx: RequestContext, request: OffsetFetchRequest, services: Services) -> OffsetFetchResponse | Pending:
     answered: OffsetFetchResponse | Pending
     if ctx.api_version < 8:
-        event = FetchOffsets(request.group_id, _wanted(services, request.topics, by_id=False))
+        wanted = _wanted(services, request.topics, by_id=False)
+        event = FetchOffsets(request.group_id, wanted, require_stable=request.require_stable)
         answered = when_done(
             services.groups.request(event), lambda result: _one_group(ctx, request, services, result)
         )
         return answered
     by_id = ctx.api_version >= 10
     tokens = [
-        services.groups.request(FetchOffsets(group.group_id, _wanted(services, group.topics, by_id=by_id)))
+        services.groups.request(FetchOffsets(
+            group.group_id, _wanted(services, group.topics, by_id=by_id), require_stable=request.require_stable
+        ))
         for group in request.groups
     ]
     answered = when_done(gather(tokens), lambda results: _many_groups(request, services, results, by_id=by_id))
@@ -139,7 +144,8 @@ def _partitions(make: _Partition, fetched: FetchedTopic, indexes: list[int], err
     answers = []
     for index in indexes:
         row = stored.get(index, _NONE_STORED)
-        answers.append(make(index, row.offset, row.leader_epoch, row.metadata, error))
+        code = ErrorCode.UNSTABLE_OFFSET_COMMIT if row is UNSTABLE else error
+        answers.append(make(index, row.offset, row.leader_epoch, row.metadata, code))
     return answers
 
 

@@ -1,21 +1,16 @@
 """FindCoordinator: v0-6.
 
-Tells which broker coordinates a group: this one.
+Tells which broker coordinates a group or a transactional id: this one.
 
 Versions:
     v1: key_type, error_message. v4: many keys, an error for each (KIP-699). v6: key_type 2, share groups.
 Behaviour:
     * The address is the one that Metadata gives.
-    * Transactions and share groups are not there yet. Transactions are refused with
-      CLUSTER_AUTHORIZATION_FAILED because it is the code that stops every client at once and passes on
-      the message: librdkafka tries again after most others until its time is up, and the Java client
-      replaces the text of TRANSACTIONAL_ID_AUTHORIZATION_FAILED by its own.
+    * Share groups are not there yet.
 Errors:
     INVALID_REQUEST: the key type is not known, or is 2 (share groups).
-    CLUSTER_AUTHORIZATION_FAILED: the key type is 1 (transactions).
 Source:
-    KIP-699; KafkaApis.getCoordinator in Apache Kafka 4; TransactionManager.FindCoordinatorHandler in its
-    client, rd_kafka_txn_handle_FindCoordinator in librdkafka.
+    KIP-699; KafkaApis.getCoordinator in Apache Kafka 4.
 """
 
 from __future__ import annotations
@@ -44,14 +39,12 @@ def handle(ctx: RequestContext, request: FindCoordinatorRequest, services: Servi
 
 
 def _find(ctx: RequestContext, key_type: int, key: str, services: Services) -> Coordinator:
-    if key_type == CoordinatorKind.TRANSACTION:
-        return _nobody(key, ErrorCode.CLUSTER_AUTHORIZATION_FAILED, "FlyMQ has no transactions yet")
     if key_type == CoordinatorKind.SHARE:
         return _nobody(key, ErrorCode.INVALID_REQUEST, "FlyMQ has no share groups yet")
-    if key_type != CoordinatorKind.GROUP:
+    if key_type not in (CoordinatorKind.GROUP, CoordinatorKind.TRANSACTION):
         return _nobody(key, ErrorCode.INVALID_REQUEST, f"there is no coordinator type {key_type}")
     host, port = services.placement.advertised(ctx.local_address)
-    return Coordinator(key, services.placement.coordinator(CoordinatorKind.GROUP, key), host, port)
+    return Coordinator(key, services.placement.coordinator(CoordinatorKind(key_type), key), host, port)
 
 
 def _nobody(key: str, code: ErrorCode, message: str | None) -> Coordinator:

@@ -34,6 +34,10 @@ class CommittedOffset(NamedTuple):
     expire_timestamp_ms: int  # -1: by the broker's retention; else its own (OffsetCommit v2-4)
 
 
+# Stands for an offset that an open transaction may change.
+UNSTABLE = CommittedOffset(-1, -1, "", -1, -1)
+
+
 class OffsetEntry(NamedTuple):
     """One partition of an OffsetCommit, its topic known to exist."""
 
@@ -214,16 +218,73 @@ class CommitOffsets:
         self.api_version = api_version
 
 
+class CommitTxnOffsets(CommitOffsets):
+    """Pending until `EndTransaction`. Reply: `ErrorCode` for all entries, or a list of one for each, in order."""
+
+    __slots__ = ("producer_epoch", "producer_id")
+
+    def __init__(
+        self,
+        group_id: str,
+        generation_id: int,
+        member_id: str,
+        entries: list[OffsetEntry],
+        *,
+        producer_id: int,
+        producer_epoch: int,
+        instance_id: str | None = None,
+    ) -> None:
+        super().__init__(group_id, generation_id, member_id, entries, instance_id=instance_id)
+        self.producer_id = producer_id
+        self.producer_epoch = producer_epoch
+
+
+class EndTransaction:
+    """All pending offsets of that producer in this shard are committed, or dropped. Reply: None, also where there
+    are none."""
+
+    __slots__ = ("commit", "producer_id", "token")
+
+    def __init__(self, producer_id: int, commit: bool) -> None:
+        self.token = 0
+        self.producer_id = producer_id
+        self.commit = commit
+
+
+class OpenTransactions:
+    """Reply: producer id -> epoch of all that have pending offsets in this shard."""
+
+    __slots__ = ("token",)
+
+    def __init__(self) -> None:
+        self.token = 0
+
+
+class DeleteOffsets:
+    """`entries`: (topic id, topic, partition). Reply: `ErrorCode` for all, or a list of one for each, in order."""
+
+    __slots__ = ("entries", "group_id", "token")
+
+    def __init__(self, group_id: str, entries: list[tuple[bytes, str, int]]) -> None:
+        self.token = 0
+        self.group_id = group_id
+        self.entries = entries
+
+
 class FetchOffsets:
     """`wanted`: (topic id, partitions), None for all. Reply: `FetchedTopic`s; where topics were named, aligned with
-    `wanted`, and a partition without an offset is missing."""
+    `wanted`, and a partition without an offset is missing. `require_stable`: a partition with an offset in an open
+    transaction is `UNSTABLE`."""
 
-    __slots__ = ("group_id", "token", "wanted")
+    __slots__ = ("group_id", "require_stable", "token", "wanted")
 
-    def __init__(self, group_id: str, wanted: list[tuple[bytes, list[int]]] | None) -> None:
+    def __init__(
+        self, group_id: str, wanted: list[tuple[bytes, list[int]]] | None, *, require_stable: bool = False
+    ) -> None:
         self.token = 0
         self.group_id = group_id
         self.wanted = wanted
+        self.require_stable = require_stable
 
 
 class FetchedTopic(NamedTuple):
@@ -295,5 +356,5 @@ class TopicDeleted:
 
 Request = (
     JoinGroup | SyncGroup | Heartbeat | LeaveGroup | CommitOffsets | FetchOffsets | DescribeGroups | ListGroups
-    | DeleteGroups
+    | DeleteGroups | CommitTxnOffsets | EndTransaction | OpenTransactions | DeleteOffsets
 )

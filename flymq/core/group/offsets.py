@@ -1,6 +1,7 @@
-"""Committed offsets: OffsetCommit, OffsetFetch, expiry, and what a deleted topic takes along.
+"""Committed offsets: OffsetCommit, OffsetFetch, OffsetDelete, expiry, and what a deleted topic takes along.
 
-Source: Kafka's OffsetMetadataManager; ClassicGroup.validateOffsetCommit and offsetExpirationCondition.
+Source: Kafka's OffsetMetadataManager; ClassicGroup.validateOffsetCommit, validateOffsetDelete and
+offsetExpirationCondition.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from collections.abc import Iterator
 
 from flymq.core.effects import Effect, Reply, SetTimer, Write
 from flymq.core.group.events import (
+    UNSTABLE,
     CommitOffsets,
     CommittedOffset,
+    DeleteOffsets,
     FetchedTopic,
     FetchOffsets,
     GroupConfig,
     TopicDeleted,
 )
 from flymq.core.group.group import CONSUMER, ClassicGroup, State, TopicOffsets
+from flymq.core.group.pending import PendingOffsets
 from flymq.core.group.rows import group_key, offset_key, offset_value
 from flymq_protocol.errors import ErrorCode
 
@@ -24,14 +28,18 @@ _NONE = ErrorCode.NONE
 
 
 class Offsets:
-    def __init__(self, config: GroupConfig, groups: dict[str, ClassicGroup]) -> None:
+    def __init__(self, config: GroupConfig, groups: dict[str, ClassicGroup], pending: PendingOffsets) -> None:
         self._config = config
         self._groups = groups
+        self._pending = pending
+
+    def find(self, group_id: str) -> ClassicGroup | None:
+        return self._groups.get(group_id)
 
     # -- commit -----------------------------------------------------------------------------------
 
     def commit(self, now_ms: int, event: CommitOffsets) -> list[Effect]:
-        group = self._groups.get(event.group_id)
+        group = self.find(event.group_id)
         if group is None:
             if event.generation_id >= 0:
                 error = ErrorCode.GROUP_ID_NOT_FOUND if event.api_version >= 9 else ErrorCode.ILLEGAL_GENERATION
@@ -57,6 +65,7 @@ class Offsets:
         expire_ms = now_ms + event.retention_ms if event.retention_ms >= 0 else -1
         puts = []
         too_large = []
+        in_transaction = event.group_id in self._pending
         for number, (topic_id, topic, partition, offset, leader_epoch, metadata) in enumerate(event.entries):
             if len(metadata) > limit:
                 too_large.append(number)
@@ -64,6 +73,8 @@ class Offsets:
             row = CommittedOffset(offset, leader_epoch, metadata, now_ms, expire_ms)
             put(group, topic_id, topic, partition, row)
             puts.append((offset_key(group.group_id, topic_id, partition), offset_value(topic, row)))
+            if in_transaction:
+                puts.extend(self._pending.overtaken(group.group_id, topic_id, partition))
         if puts:
             self._groups[group.group_id] = group
             out.append(Write(puts))
@@ -77,20 +88,53 @@ class Offsets:
     # -- fetch ------------------------------------------------------------------------------------
 
     def fetch(self, now_ms: int, event: FetchOffsets) -> list[Effect]:
-        group = self._groups.get(event.group_id)
+        group = self.find(event.group_id)
         offsets: dict[bytes, TopicOffsets] = {} if group is None else group.offsets
         # Copies: the answer may be held while a later commit changes the group.
         if event.wanted is None:
             topics = [FetchedTopic(topic_id, dict(found.partitions)) for topic_id, found in offsets.items()]
-            return [Reply(event.token, topics)]
-        topics = []
-        for topic_id, partitions in event.wanted:
-            found = offsets.get(topic_id)
-            rows = {} if found is None else found.partitions
-            topics.append(FetchedTopic(topic_id, {p: rows[p] for p in partitions if p in rows}))
+        else:
+            topics = []
+            for topic_id, partitions in event.wanted:
+                found = offsets.get(topic_id)
+                rows = {} if found is None else found.partitions
+                topics.append(FetchedTopic(topic_id, {p: rows[p] for p in partitions if p in rows}))
+        if event.require_stable and event.group_id in self._pending:
+            self._mark_unstable(event, topics)
         return [Reply(event.token, topics)]
 
+    def _mark_unstable(self, event: FetchOffsets, topics: list[FetchedTopic]) -> None:
+        """Of what was asked for; where all was, of what has an offset."""
+        asked = event.wanted or [(topic_id, list(partitions)) for topic_id, partitions in topics]
+        for (topic_id, partitions), (_, found) in zip(asked, topics, strict=True):
+            for partition in partitions:
+                if self._pending.has(event.group_id, topic_id, partition):
+                    found[partition] = UNSTABLE
+
     # -- going ------------------------------------------------------------------------------------
+
+    def delete(self, now_ms: int, event: DeleteOffsets) -> list[Effect]:
+        """Pending ones too. What has no offset is no error."""
+        group = self.find(event.group_id)
+        if group is None:
+            return [Reply(event.token, ErrorCode.GROUP_ID_NOT_FOUND)]
+        if group.state is not State.EMPTY and group.protocol_type != CONSUMER:
+            return [Reply(event.token, ErrorCode.NON_EMPTY_GROUP)]
+        errors = []
+        deletes: list[str] = []
+        for topic_id, topic, partition in event.entries:
+            if group.is_subscribed(topic):
+                errors.append(ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC)
+                continue
+            errors.append(_NONE)
+            deletes.extend(self._pending.forget_partition(group.group_id, topic_id, partition))
+            found = group.offsets.get(topic_id)
+            if found is not None and found.partitions.pop(partition, None) is not None:
+                deletes.append(offset_key(group.group_id, topic_id, partition))
+                if not found.partitions:
+                    del group.offsets[topic_id]
+        reply = Reply(event.token, errors)
+        return [Write([], deletes), reply] if deletes else [reply]
 
     def topic_deleted(self, now_ms: int, event: TopicDeleted) -> list[Effect]:
         deletes = [
@@ -99,14 +143,18 @@ class Offsets:
             if event.topic_id in group.offsets
             for key in drop_topic(group, event.topic_id)
         ]
+        deletes.extend(self._pending.forget_topic(event.topic_id))
         return [Write([], deletes)] if deletes else []
 
     def expire(self, now_ms: int) -> list[str]:
-        """Forget expired offsets, and Empty groups that have none: the keys of their rows."""
+        """Forget expired offsets, and Empty groups that have none: the keys of their rows. What is in an open
+        transaction stays."""
         deletes: list[str] = []
         for group in list(self._groups.values()):
             deletes.extend(self._expire(now_ms, group))
-            if not group.offsets and group.state is State.EMPTY and not group.pending_members:
+            if group.offsets or group.group_id in self._pending:
+                continue
+            if group.state is State.EMPTY and not group.pending_members:
                 deletes.append(group_key(group.group_id))
                 group.become(State.DEAD, now_ms)
                 del self._groups[group.group_id]
@@ -124,7 +172,7 @@ class Offsets:
             for partition, row in list(found.partitions.items()):
                 since_ms = group.state_timestamp_ms if empty else row.commit_timestamp_ms
                 due_ms = row.expire_timestamp_ms if row.expire_timestamp_ms >= 0 else since_ms + retention_ms
-                if now_ms >= due_ms:
+                if now_ms >= due_ms and not self._pending.has(group.group_id, topic_id, partition):
                     del found.partitions[partition]
                     yield offset_key(group.group_id, topic_id, partition)
             if not found.partitions:

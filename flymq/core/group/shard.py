@@ -12,8 +12,11 @@ from typing import Any
 from flymq.core.effects import CancelTimer, Effect, Reply, SetTimer, TimerFired, Write
 from flymq.core.group.events import (
     CommitOffsets,
+    CommitTxnOffsets,
     DeleteGroups,
+    DeleteOffsets,
     DescribeGroups,
+    EndTransaction,
     FetchOffsets,
     GroupConfig,
     GroupDescription,
@@ -23,6 +26,7 @@ from flymq.core.group.events import (
     ListedGroup,
     ListGroups,
     MemberDescription,
+    OpenTransactions,
     SyncGroup,
     TopicDeleted,
 )
@@ -30,8 +34,10 @@ from flymq.core.group.group import ClassicGroup, State
 from flymq.core.group.join import Joiner
 from flymq.core.group.membership import Membership
 from flymq.core.group.offsets import Offsets, drop_topic, put
+from flymq.core.group.pending import PENDING, PendingOffsets
 from flymq.core.group.rebalance import Rebalancer, rearm
 from flymq.core.group.rows import GROUP, group_key, parse_group, parse_offset_key, parse_offset_value, unescape
+from flymq.core.group.txn_offsets import TxnOffsets
 from flymq_protocol.errors import ErrorCode
 
 EXPIRE_OFFSETS = ("expire offsets",)
@@ -42,7 +48,9 @@ class GroupShard:
         self.config = config
         self.groups: dict[str, ClassicGroup] = {}
         self._rebalancer = Rebalancer(config)
-        self._offsets = Offsets(config, self.groups)
+        self.pending = PendingOffsets()
+        self._offsets = Offsets(config, self.groups, self.pending)
+        txn_offsets = TxnOffsets(config, self.groups, self._offsets, self.pending)
         joiner = Joiner(config, self.groups, self._rebalancer)
         membership = Membership(self.groups, self._rebalancer)
         self._steps: dict[type, Callable[[int, Any], list[Effect]]] = {
@@ -57,6 +65,10 @@ class GroupShard:
             ListGroups: self._list,
             DeleteGroups: self._delete,
             TopicDeleted: self._offsets.topic_deleted,
+            DeleteOffsets: self._offsets.delete,
+            CommitTxnOffsets: txn_offsets.commit,
+            EndTransaction: txn_offsets.end,
+            OpenTransactions: txn_offsets.open,
         }
 
     def step(self, now_ms: int, event: Any) -> list[Effect]:
@@ -73,6 +85,11 @@ class GroupShard:
             if known is not None:
                 group.offsets = known.offsets
             self.groups[group.group_id] = group
+            return
+        if key.startswith(PENDING):
+            group_id, commit_ms = self.pending.apply(key, value)
+            if self._offsets.find(group_id) is None:
+                self.groups[group_id] = ClassicGroup(group_id, commit_ms)
             return
         group_id, topic_id, partition = parse_offset_key(key)
         topic, row = parse_offset_value(value)
@@ -158,6 +175,7 @@ class GroupShard:
             return ErrorCode.NON_EMPTY_GROUP
         out.extend(CancelTimer(("session", group_id, member_id)) for member_id in group.pending_members)
         deletes = [key for topic_id in list(group.offsets) for key in drop_topic(group, topic_id)]
+        deletes.extend(self.pending.forget_group(group_id))
         deletes.append(group_key(group_id))
         out.append(Write([], deletes))
         group.become(State.DEAD, now_ms)

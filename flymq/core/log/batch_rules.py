@@ -83,8 +83,8 @@ def _why_records_refused(
         return AppendError(code, "clients may not write control batches")
     if producer_id >= 0 and sequence < 0:
         return AppendError(code, f"base sequence {sequence} of an idempotent producer")
-    if attributes & TRANSACTIONAL_BIT:
-        return AppendError(ErrorCode.INVALID_TXN_STATE, "transactions are not supported yet")
+    if attributes & TRANSACTIONAL_BIT and producer_id < 0:
+        return AppendError(code, "a transactional batch without a producer id")
     return None
 
 

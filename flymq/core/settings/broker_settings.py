@@ -170,8 +170,14 @@ _GROUPS = (
 _PRODUCERS = (
     Setting("producer.id.expiration.ms", INT, "86400000",
             "How long an idle producer's sequence numbers are remembered.", at_least(1), dynamic=True),
+    Setting("transaction.max.timeout.ms", INT, "900000", "Longest time that a producer may let a transaction be open.",
+            at_least(1)),
+    Setting("transaction.remove.expired.transaction.cleanup.interval.ms", INT, "3600000",
+            "Time between two looks for expired transactional ids.", at_least(1)),
     Setting("transaction.state.log.num.partitions", INT, "50", "Partitions that __transaction_state is shown with.",
             at_least(1)),
+    Setting("transactional.id.expiration.ms", INT, "604800000",
+            "How long a transactional id that nobody uses is remembered.", at_least(1)),
 )  # fmt: skip
 
 _FLYMQ = (

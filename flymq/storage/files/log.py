@@ -6,11 +6,12 @@ import errno
 import os
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flymq.core.log.plan import AppendPlan
 from flymq.core.log.retention import epochs_from
+from flymq.core.log.transactions import AbortedTransaction
 from flymq.env import Token
 from flymq.storage.api import (
     Chunk,
@@ -282,7 +283,7 @@ class FileLog(Log):
     def finish(self) -> None:
         """At a clean stop, everything flushed (any thread): write the active segment's indexes."""
         active = self._active
-        if active.index_offsets is not None and not active.is_scanned_fast:
+        if active.index_offsets is not None and active.first_marker < 0 and not active.is_scanned_fast:
             active.try_write_index(self._files)
 
     def row(self, *, clean: bool) -> dict[str, Any]:
@@ -480,10 +481,43 @@ class FileLog(Log):
             found.append(self._active.view(self.end))
         return found
 
+    def all_segments(self) -> list[FileSegment]:
+        """In order, the active one last."""
+        return [*self.rolled, self._active]
+
     def parts(self, offset: int) -> list[tuple[str, int]]:
         """(log file, its size) of every segment that ends above `offset`."""
         whole = [*((segment, segment.end) for segment in self.rolled), (self._active, self.end)]
         return [(segment.log_path, segment.size) for segment, end in whole if segment.size and end > offset]
+
+    # -- aborted transactions ---------------------------------------------------------------------
+
+    def add_aborted(self, aborted: AbortedTransaction) -> None:
+        self._segment_of(aborted.last_offset).aborted.add(aborted)
+
+    def aborted(self, from_offset: int, to_offset: int) -> Iterator[AbortedTransaction]:
+        first = bisect_right(self.rolled, from_offset, key=_base_of) - 1
+        for segment in [*self.rolled[max(0, first) :], self._active]:
+            for transaction in segment.aborted.ending_from(from_offset):
+                if transaction.first_offset < to_offset:
+                    yield transaction
+                if transaction.last_stable_offset >= to_offset:
+                    return
+
+    def replayed(self) -> None:
+        """All batches at load were told: so were the aborted transactions that a scan did not find. The indexes of
+        rolled segments that waited for this are written at the next flush."""
+        waited = [segment for segment in self.rolled if segment.first_marker >= 0]
+        for segment in [*waited, self._active]:
+            segment.first_marker = -1
+        if waited:
+            self.to_finish += waited
+            if not self.is_dirty:
+                self._flusher.mark(self)
+
+    def _segment_of(self, offset: int) -> FileSegment:
+        """The segment that holds `offset`."""
+        return self._active if offset >= self._active.base or not self.rolled else self._segment_at(offset)
 
     # -- the rest ---------------------------------------------------------------------------------
 
@@ -497,7 +531,9 @@ class FileLog(Log):
         try:
             self._files.write_all(f"{self.folder}/{offset:020d}.producers", framed, sync=False)
             taken = sorted(name for name in self._files.list(self.folder) if name.endswith(".producers"))
-            for name in taken[:-_SNAPSHOTS_KEPT]:
+            # After a crash segments that were not flushed are told again, from before their first marker on.
+            flushed = [name for name in taken if int(name.partition(".")[0]) <= self.flushed_end]
+            for name in flushed[:-_SNAPSHOTS_KEPT]:
                 self._files.unlink(f"{self.folder}/{name}")
         except OSError as error:
             raise DiskFull(f"{self.folder}: the producer snapshot could not be written: {error}") from error

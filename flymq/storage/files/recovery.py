@@ -19,6 +19,7 @@ from typing import Any
 
 from flymq.env.files import Files
 from flymq.storage.api import Corrupt
+from flymq.storage.files.aborted import AbortedRows
 from flymq.storage.files.segment import FileSegment, read_file
 from flymq.storage.headers import (
     BATCH_MAGIC,
@@ -31,6 +32,7 @@ from flymq.storage.headers import (
     PLACE,
 )
 from flymq.storage.memory import add_epoch
+from flymq_protocol.records.batch import CONTROL_BIT
 from flymq_protocol.records.crc import crc32c
 
 _SCAN_BYTES = 4 << 20
@@ -79,7 +81,8 @@ def recover(files: Files, name: str, folder: str, row: dict[str, Any], index_int
         found.segments.append(segment)
     if not bases:  # nothing was ever written, or all of it trimmed away
         _check_end(found, name, folder)
-        found.snapshot = newest_snapshot(files, folder, names, found.end, delete_later=True)
+        drop_snapshots(files, folder, names, found.end)
+        found.snapshot = newest_snapshot(files, folder, names, found.end)
         return found
     for segment, following in zip(found.segments, bases[1:], strict=False):
         segment.end = following
@@ -96,10 +99,11 @@ def recover(files: Files, name: str, folder: str, row: dict[str, Any], index_int
     for segment in found.segments:
         segment.synced = segment.size
     for segment in found.segments[:-1]:
-        segment.is_finished = True
+        segment.is_finished = segment.first_marker < 0
     while len(found.epochs) > 1 and found.epochs[-1][1] > found.end:
         found.epochs.pop()
-    found.snapshot = newest_snapshot(files, folder, names, found.end, delete_later=True)
+    drop_snapshots(files, folder, names, found.end)
+    found.snapshot = newest_snapshot(files, folder, names, replay_from(found.segments, found.end))
     return found
 
 
@@ -129,9 +133,9 @@ def _summarize(files: Files, name: str, segment: FileSegment, index_interval: in
         files.close(fd)
     if len(header) == HEADER_BYTES:
         segment.first_timestamp = MAX_TIMESTAMP.unpack_from(header, MAX_TIMESTAMP_AT)[0]
-    if not segment.load_index(files):
+    if not (segment.load_index(files) and segment.load_aborted(files)):
         _scan_whole(files, name, segment, index_interval, found)
-        if not segment.try_write_index(files):
+        if segment.first_marker >= 0 or not segment.try_write_index(files):
             segment.end = end
             return  # it stays in memory
     segment.end = end
@@ -157,7 +161,8 @@ def _corrupt(name: str, segment: FileSegment, bad: _Bad) -> Corrupt:
 
 
 def _scan_all(files: Files, name: str, found: Found, index_interval: int) -> None:
-    """Case C. Index files of scanned segments are written anew, but of the active one."""
+    """Case C. Index files of scanned segments are written anew, but of the active one, and of those with markers:
+    `FileLog.replayed` sees to them."""
     found.is_recovered = True
     segments = found.segments
     for at, segment in enumerate(segments):
@@ -179,7 +184,7 @@ def _scan_all(files: Files, name: str, found: Found, index_interval: int) -> Non
         # What the scan found is told as durable from here on, and a killed broker may have left it to the
         # page cache.
         segment.sync(files)
-        if is_last:
+        if is_last or segment.first_marker >= 0:
             segment.drop_index(files)  # of an earlier clean stop, when it was shorter
         else:
             segment.try_write_index(files)
@@ -216,12 +221,15 @@ def _cut_tail(files: Files, segment: FileSegment, position: int, later: list[Fil
 def _scan(files: Files, segment: FileSegment, index_interval: int, epochs: list[tuple[int, int]]) -> None:
     """Check every batch and build the indexes; raises `_Bad` at the first that is wrong.
 
+    What was aborted can't be told from one segment alone: `first_marker` says from where on it must be told.
     Then `segment` is accounted up to there. `epochs` gets the leader epochs that it lacks.
     """
     size = segment.size
     segment.size = 0
     segment.end = segment.base
     segment.start_index()
+    segment.aborted = AbortedRows()
+    segment.first_marker = -1
     buffer = memoryview(bytearray(min(size, _SCAN_BYTES)))
     fd = files.open(segment.log_path, os.O_RDONLY, 0)
     try:
@@ -257,7 +265,7 @@ def _scan_buffer(
     since_index = segment.since_index
     reason = ""
     while at + header_bytes <= filled:
-        base, length, epoch, magic, crc, _, delta, _, timestamp = unpack(buffer, at)
+        base, length, epoch, magic, crc, attributes, delta, _, timestamp = unpack(buffer, at)
         stop = at + length + LENGTH_END
         if stop < at + header_bytes or magic != BATCH_MAGIC or base < expected or delta < 0:
             reason = "not the header of a record batch"
@@ -272,6 +280,8 @@ def _scan_buffer(
         if epoch > newest_epoch:
             add_epoch(epochs, epoch, base)
             newest_epoch = epoch
+        if attributes & CONTROL_BIT and segment.first_marker < 0:
+            segment.first_marker = base
         last = base + delta
         if timestamp > largest:
             largest = segment.max_timestamp = timestamp
@@ -294,21 +304,32 @@ def _scan_buffer(
     return at
 
 
-def newest_snapshot(
-    files: Files, folder: str, names: list[str], end: int, *, delete_later: bool
-) -> tuple[int, bytes] | None:
-    """The newest whole `.producers` file at or below `end`; later ones are of offsets that were lost."""
-    for entry in sorted((entry for entry in names if entry.endswith(".producers")), reverse=True):
-        path = f"{folder}/{entry}"
-        offset = int(entry.partition(".")[0])
-        if offset > end:
-            if delete_later:
-                files.unlink(path)
-            continue
-        data = read_file(files, path)
-        if len(data) >= 4 and zlib.crc32(data[4:]) == int.from_bytes(data[:4], "big"):
-            return offset, data[4:]
+def replay_from(segments: list[FileSegment], end: int) -> int:
+    """The offset from which on core must be told of the batches again: `end` where the indexes are whole."""
+    return min((segment.first_marker for segment in segments if segment.first_marker >= 0), default=end)
+
+
+def newest_snapshot(files: Files, folder: str, names: list[str], end: int) -> tuple[int, bytes] | None:
+    """The newest whole `.producers` file at or below `end`."""
+    for offset, path in sorted(_snapshots(folder, names), reverse=True):
+        if offset <= end:
+            data = read_file(files, path)
+            if len(data) >= 4 and zlib.crc32(data[4:]) == int.from_bytes(data[:4], "big"):
+                return offset, data[4:]
     return None
+
+
+def drop_snapshots(files: Files, folder: str, names: list[str], end: int) -> None:
+    """Delete those above `end`: of offsets that were lost."""
+    for offset, path in _snapshots(folder, names):
+        if offset > end:
+            files.unlink(path)
+
+
+def _snapshots(folder: str, names: list[str]) -> Iterator[tuple[int, str]]:
+    for entry in names:
+        if entry.endswith(".producers"):
+            yield int(entry.partition(".")[0]), f"{folder}/{entry}"
 
 
 def stream(files: Files, parts: list[tuple[str, int]], offset: int) -> Iterator[memoryview]:

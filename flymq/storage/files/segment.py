@@ -6,7 +6,10 @@ own dump tool reads and checks them (OffsetIndex, TimeIndex, LogSegment.append i
 * `.index`: rows of (last offset of a batch minus the base offset u32, position of that batch u32),
   one before the first batch that follows more than `index.interval.bytes` of log;
 * `.timeindex`: rows of (largest timestamp so far i64, last offset of its batch minus base u32),
-  written along with an index row and once more when the segment is rolled or closed.
+  written along with an index row and once more when the segment is rolled or closed;
+* `.txnindex`: see `aborted.py`.
+
+All are written at roll and at a clean stop, `.index` last: where it is there, the others are whole.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from struct import Struct
 from flymq.env import Token
 from flymq.env.files import Files
 from flymq.storage.api import Segment
+from flymq.storage.files.aborted import AbortedRows
 
 _INDEX_FILES_FROM_BYTES = 1 << 16
 _TIME_ROW = Struct(">qI")
@@ -35,9 +39,11 @@ class FileSegment:
     """
 
     __slots__ = (
+        "aborted",
         "base",
         "end",
         "fd",
+        "first_marker",
         "first_timestamp",
         "index_offsets",
         "index_positions",
@@ -64,6 +70,8 @@ class FileSegment:
         self.first_timestamp = -1
         self.max_timestamp = -1
         self.max_timestamp_offset = -1
+        self.aborted = AbortedRows()
+        self.first_marker = -1  # offset of the first one that `aborted` does not know of; -1: it knows all
         self.positions: dict[int, int] = {}
         self.since_index = 0
         self.is_finished = False  # rolled, and its index files are on the disk
@@ -130,17 +138,19 @@ class FileSegment:
     # -- index files ------------------------------------------------------------------------------
 
     def write_index(self, files: Files, *, sync: bool) -> None:
-        """Write both index files: at roll and at a clean stop."""
+        """Write the index files: at roll and at a clean stop."""
         assert self.index_offsets is not None
+        if self.aborted.data:
+            files.write_all(self.path + ".txnindex", bytes(self.aborted.data), sync=sync)
         self._add_time_row()
         rows = array("I", bytes(_OFFSET_ROW_BYTES * len(self.index_offsets)))
         rows[0::2] = self.index_offsets
         rows[1::2] = self.index_positions
         if sys.byteorder == "little":
             rows.byteswap()
-        files.write_all(self.path + ".index", rows.tobytes(), sync=sync)
         times = b"".join(map(_TIME_ROW.pack, self.timestamps, self.time_offsets))
         files.write_all(self.path + ".timeindex", times, sync=sync)
+        files.write_all(self.path + ".index", rows.tobytes(), sync=sync)
 
     @property
     def is_scanned_fast(self) -> bool:
@@ -159,7 +169,7 @@ class FileSegment:
 
     def drop_index(self, files: Files) -> None:
         """Delete the index files, before the segment grows beyond what they say. Raises nothing."""
-        for suffix in (".index", ".timeindex"):
+        for suffix in (".index", ".timeindex", ".txnindex"):
             with suppress(OSError):
                 files.unlink(self.path + suffix)
 
@@ -190,6 +200,14 @@ class FileSegment:
         self.index_positions, self.timestamps, self.time_offsets = positions, timestamps, time_offsets
         self.index_offsets = offsets  # last: another thread takes it as the sign that all is there
         return True
+
+    def load_aborted(self, files: Files) -> bool:
+        """Read the `.txnindex`, where there is one; False where it can't be of this segment."""
+        try:
+            self.aborted = AbortedRows(read_file(files, self.path + ".txnindex"))
+        except FileNotFoundError:
+            self.aborted = AbortedRows()
+        return self.aborted.are_between(self.base, self.end)
 
 
 def read_file(files: Files, path: str) -> bytes:

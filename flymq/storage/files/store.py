@@ -16,7 +16,7 @@ from flymq.storage.files.buffers import Buffers
 from flymq.storage.files.flush import Flusher
 from flymq.storage.files.log import FileLog
 from flymq.storage.files.open_files import OpenFiles
-from flymq.storage.files.recovery import Found, newest_snapshot, recover, stream
+from flymq.storage.files.recovery import Found, newest_snapshot, recover, replay_from, stream
 from flymq.storage.files.segment import FileSegment
 from flymq.storage.files.shards import ENGINE_SHARD, PARTITION_SHARD, SqliteShards
 from flymq.storage.memory import add_epoch, take_epoch
@@ -144,7 +144,7 @@ class FilesLogStore(LogStore):
         if log.end and self.files.exists(log.folder):
             try:
                 names = self.files.list(log.folder)
-                snapshot = newest_snapshot(self.files, log.folder, names, log.end, delete_later=False)
+                snapshot = newest_snapshot(self.files, log.folder, names, replay_from(log.all_segments(), log.end))
             except OSError as error:
                 return completed(Unavailable(f"{log.folder}: {error}"))
         return self._opened(log, snapshot, epoch, None)
@@ -169,7 +169,7 @@ class FilesLogStore(LogStore):
             epochs=list(log.epochs),
             segments=log.segments(),
             snapshot=snapshot,
-            batches=stream(self.files, parts, start) if parts else (),
+            batches=_replay(log, stream(self.files, parts, start)) if parts else (),
         )
         if waits_for is None:
             return completed(opened)
@@ -351,6 +351,11 @@ def _finish_waiting(logs: deque[FileLog]) -> None:
         except IndexError:
             return
         log.finish()
+
+
+def _replay(log: FileLog, batches: Iterator[memoryview]) -> Iterator[memoryview]:
+    yield from batches
+    log.replayed()
 
 
 def _row_key(ref: PartitionRef) -> str:

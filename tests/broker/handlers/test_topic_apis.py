@@ -266,7 +266,9 @@ def test_api_versions_is_the_handler_table(client: Client) -> None:
         rows = {row.api_key: (row.min_version, row.max_version) for row in answer.api_keys}
         assert rows == {key: (row.advertise_min, row.max_version) for key, row in HANDLERS.items()}
     assert rows[0] == (0, 13)
-    assert (answer.supported_features, answer.finalized_features, answer.finalized_features_epoch) == ([], [], 0)
+    supported = {one.name: (one.min_version, one.max_version) for one in answer.supported_features}
+    assert supported["transaction.version"] == (0, 2)
+    assert {one.name: one.max_version_level for one in answer.finalized_features}["transaction.version"] == 2
 
 
 @pytest.mark.parametrize(
@@ -296,7 +298,6 @@ def test_groups_are_coordinated_here(client: Client, version: int) -> None:
 @pytest.mark.parametrize(
     ("key_type", "code", "message"),
     [
-        (1, ErrorCode.CLUSTER_AUTHORIZATION_FAILED, "FlyMQ has no transactions yet"),
         (2, ErrorCode.INVALID_REQUEST, "FlyMQ has no share groups yet"),
         (9, ErrorCode.INVALID_REQUEST, "there is no coordinator type 9"),
     ],
@@ -319,7 +320,7 @@ def test_producer_ids(client: Client, version: int) -> None:
     [
         ({"transactional_id": ""}, ErrorCode.INVALID_REQUEST),
         ({"transactional_id": None, "producer_id": 5}, ErrorCode.INVALID_REQUEST),
-        ({"transactional_id": "t"}, ErrorCode.CLUSTER_AUTHORIZATION_FAILED),
+        ({"transactional_id": "t", "producer_id": 5}, ErrorCode.INVALID_REQUEST),
     ],
 )
 def test_no_producer_id(client: Client, fields: dict[str, Any], code: ErrorCode) -> None:

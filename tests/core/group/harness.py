@@ -8,9 +8,13 @@ from typing import Any
 
 from flymq.core.effects import CancelTimer, Effect, Reply, SetTimer, TimerFired, Write
 from flymq.core.group.events import (
+    UNSTABLE,
     CommitOffsets,
+    CommitTxnOffsets,
     DeleteGroups,
+    DeleteOffsets,
     DescribeGroups,
+    EndTransaction,
     FetchOffsets,
     GroupConfig,
     GroupDescription,
@@ -20,6 +24,7 @@ from flymq.core.group.events import (
     LeaveGroup,
     ListGroups,
     OffsetEntry,
+    OpenTransactions,
     SyncGroup,
     SyncResult,
     TopicDeleted,
@@ -184,6 +189,33 @@ class Script:
         """The committed offset, -1 for none."""
         (fetched,) = self.ask(FetchOffsets(group_id, [(topic_id, [partition])]))
         return fetched.partitions[partition].offset if partition in fetched.partitions else -1
+
+    def commit_in_txn(
+        self, producer_id: int, offset: int, member_id: str = "", generation_id: int = -1, *, group_id: str = "g",
+        partition: int = 0, topic_id: bytes = TOPIC, producer_epoch: int = 0, metadata: str = "",
+        instance_id: str | None = None,
+    ) -> Any:
+        """The error of the only entry, or of all."""
+        entry = OffsetEntry(topic_id, "t", partition, offset, -1, metadata)
+        answer = self.ask(CommitTxnOffsets(
+            group_id, generation_id, member_id, [entry], producer_id=producer_id, producer_epoch=producer_epoch,
+            instance_id=instance_id,
+        ))
+        return answer[0] if isinstance(answer, list) else answer
+
+    def end_txn(self, producer_id: int, *, commit: bool) -> None:
+        assert self.ask(EndTransaction(producer_id, commit)) is None
+
+    def open_transactions(self) -> dict[int, int]:
+        answer: dict[int, int] = self.ask(OpenTransactions())
+        return answer
+
+    def is_unstable(self, partition: int = 0, topic_id: bytes = TOPIC, group_id: str = "g") -> bool:
+        (fetched,) = self.ask(FetchOffsets(group_id, [(topic_id, [partition])], require_stable=True))
+        return fetched.partitions.get(partition) is UNSTABLE
+
+    def delete_offsets(self, *entries: tuple[bytes, str, int], group_id: str = "g") -> Any:
+        return self.ask(DeleteOffsets(group_id, list(entries)))
 
     def delete_topic(self, topic_id: bytes = TOPIC) -> None:
         self._carry_out(self.machine.step(self.now_ms, TopicDeleted(topic_id)))

@@ -26,6 +26,7 @@ SYNC_ERRORS = {
 LIFE_ERRORS = SYNC_ERRORS
 COMMIT_ERRORS = SYNC_ERRORS | {ErrorCode.GROUP_ID_NOT_FOUND}
 LEAVE_ERRORS = {ErrorCode.NONE, ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.FENCED_INSTANCE_ID}
+TXN_COMMIT_ERRORS = LIFE_ERRORS - {ErrorCode.REBALANCE_IN_PROGRESS}
 DELETE_ERRORS = {ErrorCode.NONE, ErrorCode.NON_EMPTY_GROUP, ErrorCode.GROUP_ID_NOT_FOUND}
 
 PROTOCOLS = st.sampled_from([
@@ -50,6 +51,7 @@ class GroupModel(RuleBasedStateMachine):
         self.generations: dict[str, int] = {}  # as members were told
         self.highest = 0
         self.offsets: dict[tuple[bytes, int], int] = {}
+        self.staged: dict[tuple[bytes, int], int] = {}  # in the transaction of the one producer
         self.seen: set[int] = set()
 
     # -- bookkeeping ------------------------------------------------------------------------------
@@ -206,12 +208,51 @@ class GroupModel(RuleBasedStateMachine):
         if answer == ErrorCode.NONE:
             assert not completing
             self.offsets[topic[0], partition] = offset
+            self.staged.pop((topic[0], partition), None)  # it came later
         self.look()
+
+    @rule(number=st.integers(0, 60), topic=TOPICS, partition=st.integers(0, 1), offset=st.integers(0, 1000),
+          outside=st.booleans())
+    def commit_in_txn(
+        self, number: int, topic: tuple[bytes, str], partition: int, offset: int, outside: bool
+    ) -> None:
+        member_id = "" if outside else self.pick(number)
+        generation_id = -1 if outside else self.generations.get(member_id, 1)
+        answer = self.script.commit_in_txn(7, offset, member_id, generation_id, topic_id=topic[0], partition=partition)
+        assert answer in TXN_COMMIT_ERRORS
+        if outside:
+            assert answer == ErrorCode.NONE, "not fenced"
+        if answer == ErrorCode.NONE:
+            self.staged[topic[0], partition] = offset
+        self.look()
+
+    @rule(commit=st.booleans())
+    def end_txn(self, commit: bool) -> None:
+        self.script.end_txn(7, commit=commit)
+        if commit:
+            self.offsets.update(self.staged)
+        self.staged.clear()
+
+    @rule(topic=TOPICS, partition=st.integers(0, 1))
+    def delete_offset(self, topic: tuple[bytes, str], partition: int) -> None:
+        group = self.script.machine.groups.get("g")
+        answer = self.script.delete_offsets((*topic, partition))
+        if group is None:
+            assert answer == ErrorCode.GROUP_ID_NOT_FOUND
+        elif group.state is not State.EMPTY and group.protocol_type != "consumer":
+            assert answer == ErrorCode.NON_EMPTY_GROUP
+        elif group.is_subscribed(topic[1]):
+            assert answer == [ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC]
+        else:
+            assert answer == [ErrorCode.NONE]
+            self.offsets.pop((topic[0], partition), None)
+            self.staged.pop((topic[0], partition), None)
 
     @rule(topic=TOPICS)
     def delete_topic(self, topic: tuple[bytes, str]) -> None:
         self.script.delete_topic(topic[0])
         self.offsets = {key: offset for key, offset in self.offsets.items() if key[0] != topic[0]}
+        self.staged = {key: offset for key, offset in self.staged.items() if key[0] != topic[0]}
 
     @precondition(lambda self: not self.has_members or self.script.now_ms % 7_000 == 0)
     @rule()
@@ -231,6 +272,7 @@ class GroupModel(RuleBasedStateMachine):
         self.script.advance(delay_ms)
         if existed and "g" not in self.script.machine.groups:
             assert not self.offsets
+            assert not self.staged
             self.gone()
         self.look()
 
@@ -248,6 +290,7 @@ class GroupModel(RuleBasedStateMachine):
 
     def gone(self) -> None:
         self.offsets.clear()
+        self.staged.clear()
         self.generations.clear()
         self.highest = 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import pytest
 
 from flymq.core.log.partition_log import PartitionLog
@@ -113,13 +115,16 @@ def test_a_log_emptied_to_its_end_begins_a_segment_and_knows_its_producers() -> 
 
 
 def test_segment_jitter_is_part_of_segment_ms_and_differs() -> None:
-    ages = set()
-    for first_ms in range(NOW, NOW + 20):
-        log = PartitionLog(config(segment_ms=1000, segment_jitter_ms=500), 0, 0, [(0, 0)])
-        append(log, first_ms)
-        age = next(age for age in range(2000) if PartitionLog._must_roll(log, 1, log.end, first_ms + age, NOW))
-        assert 500 < age <= 1001
-        ages.add(age)
+    def rolls_at(first_ms: int) -> int:
+        def has_rolled(age_ms: int) -> bool:
+            log = PartitionLog(config(segment_ms=1000, segment_jitter_ms=500), 0, 0, [(0, 0)])
+            append(log, first_ms)
+            return append(log, first_ms + age_ms, sequence=1).roll
+
+        return bisect_left(range(2000), True, key=has_rolled)
+
+    ages = {rolls_at(first_ms) for first_ms in range(NOW, NOW + 20)}
+    assert 500 < min(ages) < max(ages) <= 1001
     assert len(ages) > 5
 
 
