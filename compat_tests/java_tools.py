@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 _HERE = Path(__file__).parent
 _POM = _HERE / "java" / "pom.xml"
@@ -19,7 +21,12 @@ CONSUMER_GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 CONFIGS = "kafka.admin.ConfigCommand"
 GET_OFFSETS = "org.apache.kafka.tools.GetOffsetShell"
 API_VERSIONS = "org.apache.kafka.tools.BrokerApiVersionsCommand"
-TRANSACTIONS = "org.apache.kafka.tools.TransactionsCommand"
+LOG_DIRS = "org.apache.kafka.tools.LogDirsCommand"
+FEATURES = "org.apache.kafka.tools.FeatureCommand"
+QUORUM = "org.apache.kafka.tools.MetadataQuorumCommand"
+LEADER_ELECTION = "org.apache.kafka.tools.LeaderElectionCommand"
+REASSIGN = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"
+DELETE_RECORDS = "org.apache.kafka.tools.DeleteRecordsCommand"
 DUMP_LOG = "org.apache.kafka.tools.DumpLogSegments"
 TRANSACTIONS = "org.apache.kafka.tools.TransactionsCommand"
 STORAGE = "kafka.tools.StorageTool"
@@ -63,3 +70,34 @@ def run_with_stderr(tool: str, *arguments: str, stdin: bytes = b"", timeout_s: f
     assert "ERROR" not in errors, errors
     assert "Exception" not in errors, errors
     return output, errors
+
+
+class Session:
+    """Runs tools one after another in one JVM, whose start costs seconds; from `with` to its end."""
+
+    def __enter__(self) -> Self:
+        start = command(str(_HERE / "java" / "Tools.java"))
+        self._process = subprocess.Popen(
+            start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._process as process:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait(60)
+
+    def run(self, tool: str, *arguments: str, fails: bool = False) -> str:
+        """What the tool says. AssertionError where it ends badly, or with `fails` where it does not."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        words = [base64.b64encode(word.encode()).decode() for word in (tool, *arguments)]
+        self._process.stdin.write(" ".join(words) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        assert answer, f"{tool} has ended the JVM"
+        code, _, written = answer.partition(" ")
+        output = base64.b64decode(written).decode()
+        assert (code != "0") == fails, f"{tool} {' '.join(arguments)} ended with {code}:\n{output[-4000:]}"
+        return output

@@ -88,24 +88,44 @@ flymq config check server.properties  # would a broker start with it?
 
 A name that nobody knows is an error, with the nearest one that is known. Names that Kafka has and that mean nothing
 here are accepted and ignored, so a `server.properties` can be taken over as it is.
-Where FlyMQ's default is not Kafka's, Kafka's stands beside it; [deviations.md](deviations.md) says why."""
+Where FlyMQ's default is not Kafka's, Kafka's stands beside it; [deviations.md](deviations.md) says why.
+
+## While the broker runs
+
+Settings of topics and groups, and those of the broker that say so below, can be changed with Kafka's own
+administration clients and tools. A change is durable and in force when it is answered. What is set for one broker goes
+before what is set for all brokers of the cluster, and that before the file, the environment and flags; what a topic or
+group has of its own goes before all of these.
+
+```
+kafka-configs --bootstrap-server localhost:9092 --alter --topic orders --add-config retention.ms=60000
+kafka-configs --bootstrap-server localhost:9092 --alter --broker-defaults --add-config message.max.bytes=2000000
+kafka-configs --bootstrap-server localhost:9092 --alter --broker-logger 1 --add-config root=DEBUG
+kafka-configs --bootstrap-server localhost:9092 --describe --all --broker 1
+```
+
+Levels of loggers (`root`, or `flymq.` and what follows) last until the broker stops."""
 
 
 def configuration() -> str:
-    """All settings of the broker, and of topics."""
-    from flymq.core.settings import BROKER_SETTINGS, TOPIC_SETTINGS
+    """All settings of the broker, of topics, groups and subscriptions to metrics."""
+    from flymq.core.settings import BROKER_SETTINGS, CLIENT_METRICS_SETTINGS, GROUP_SETTINGS, TOPIC_SETTINGS
 
     parts = [
         "# Configuration", _GENERATED, _CONFIGURATION,
-        "## Settings of the broker", _settings(BROKER_SETTINGS),
+        "## Settings of the broker", _settings(BROKER_SETTINGS, says_dynamic=True),
         "## Settings of a topic",
-        "Given at its creation; where one is not, the broker's setting in the last column holds.",
+        "Given at its creation or later; where one is not, the broker's setting in the last column holds.",
         _settings(TOPIC_SETTINGS, synonyms=True),
+        "## Settings of a group",
+        "Of groups that use the consumer protocol (KIP-848).",
+        _settings(GROUP_SETTINGS, synonyms=True),
+        "## Settings of a subscription to clients' metrics", _settings(CLIENT_METRICS_SETTINGS),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _settings(settings: Mapping[str, object], *, synonyms: bool = False) -> str:
+def _settings(settings: Mapping[str, object], *, synonyms: bool = False, says_dynamic: bool = False) -> str:
     from flymq.core.settings import Setting
 
     rows = []
@@ -114,7 +134,8 @@ def _settings(settings: Mapping[str, object], *, synonyms: bool = False) -> str:
         default = _value(setting.default)
         if setting.default != setting.kafka_default:
             default += f" (Kafka: {_value(setting.kafka_default)})"
-        row = [f"`{name}`", setting.doc, setting.expected, default]
+        doc = setting.doc + (" Can be changed while the broker runs." if says_dynamic and setting.dynamic else "")
+        row = [f"`{name}`", doc, setting.expected, default]
         rows.append((*row, ", ".join(f"`{other}`" for other in setting.synonyms)) if synonyms else tuple(row))
     titles = ("setting", "meaning", "value", "default")
     return _table((*titles, "falls back to") if synonyms else titles, rows)

@@ -68,6 +68,8 @@ class Broker:
             raise
         try:
             self.services = wire(env, self.config, engine, self._on_fatal)
+            self.services.settings.load()
+            self.services.features.load()
             await _wait(self.services.topics.load())
             topics = self.services.topics
             self.services.groups.load(lambda topic_id: topics.by_id(topic_id) is not None)

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flymq.broker.config import BrokerConfig
     from flymq.env import Env
+    from flymq.runtime.features import Features
     from flymq.runtime.fetch_sessions import FetchSessions
     from flymq.runtime.groups import Groups
     from flymq.runtime.partitions import Partitions
     from flymq.runtime.placement import Placement
     from flymq.runtime.producer_ids import ProducerIds
     from flymq.runtime.retention import Retention
+    from flymq.runtime.settings import Settings
     from flymq.runtime.topics import Topics
     from flymq.runtime.transactions import Transactions
     from flymq.runtime.validating import Validation
+    from flymq.storage.api import Engine
 
 
 class RequestContext:
@@ -41,18 +44,21 @@ class RequestContext:
 class Services:
     """The broker's parts, as handlers see them. Wired once, in `flymq.broker.wiring`."""
 
-    __slots__ = ("cluster_id", "config", "env", "fetch_sessions", "groups", "partitions", "placement", "producer_ids",
-                 "retention", "topics", "transactions", "validation")
+    __slots__ = ("cluster_id", "config", "engine", "env", "features", "fetch_sessions", "groups", "partitions",
+                 "placement", "producer_ids", "retention", "settings", "topics", "transactions", "validation")
 
     cluster_id: str
     config: BrokerConfig
+    engine: Engine
     env: Env
+    features: Features
     fetch_sessions: FetchSessions
     groups: Groups
     partitions: Partitions
     placement: Placement
     producer_ids: ProducerIds
     retention: Retention
+    settings: Settings
     topics: Topics
     transactions: Transactions
     validation: Validation

@@ -9,12 +9,14 @@ from flymq.broker.dispatch import Dispatcher
 from flymq.broker.net.server import Server
 from flymq.core.settings import BrokerConfig
 from flymq.env import Env
+from flymq.runtime.features import Features
 from flymq.runtime.fetch_sessions import FetchSessions
 from flymq.runtime.groups import Groups
 from flymq.runtime.partitions import Partitions
 from flymq.runtime.placement import Placement
 from flymq.runtime.producer_ids import ProducerIds
 from flymq.runtime.retention import Retention
+from flymq.runtime.settings import Settings
 from flymq.runtime.topics import Topics
 from flymq.runtime.transactions import Transactions
 from flymq.runtime.validating import Validation
@@ -56,6 +58,8 @@ def wire(env: Env, config: BrokerConfig, engine: Engine, on_fatal: Callable[[Bas
     services.cluster_id = engine.cluster_id
     services.placement = Placement(config.int("node.id"), engine.cluster_id, config)
     services.partitions = Partitions(env, engine.logs, config.int("producer.id.expiration.ms"))
+    services.settings = Settings(engine.shards, config)
+    services.engine = engine
     services.validation = Validation(
         env, services.partitions, config.int("flymq.inflate.bytes.max"), config.int("flymq.unflushed.bytes.max")
     )
@@ -67,8 +71,16 @@ def wire(env: Env, config: BrokerConfig, engine: Engine, on_fatal: Callable[[Bas
     services.transactions = Transactions(
         env, engine.shards, services.partitions, services.groups, services.producer_ids, config, on_fatal
     )
+    services.features = Features(engine.shards)
     services.fetch_sessions = FetchSessions(env, config.int("max.incremental.fetch.session.cache.slots"))
+    config.on_changed.append(services.topics.defaults_changed)
+    config.on_changed.append(lambda _: _follow(services))
     return services
+
+
+def _follow(services: Services) -> None:
+    """Tell those that copied a setting at their start. Who reads `config` at each use need not be told."""
+    services.partitions.producer_expiration_ms = services.config.int("producer.id.expiration.ms")
 
 
 def make_server(
@@ -76,16 +88,25 @@ def make_server(
 ) -> Server:
     """A server that speaks for `services`; it does not listen yet."""
     config = services.config
-    return Server(
+
+    def connections_max() -> int:
+        limit = services.env.files.open_files_limit() - _open_files_max(services.env, config) - _OTHER_FILES
+        return min(config.int("max.connections"), limit)
+
+    server = Server(
         services.env,
         Dispatcher(services, on_request),
         services.partitions,
         request_bytes_max=config.int("socket.request.max.bytes"),
         slots_max=config.int("flymq.connection.inflight.max"),
         idle_ms_max=config.int("connections.max.idle.ms"),
-        connections_max=min(
-            config.int("max.connections"),
-            services.env.files.open_files_limit() - _open_files_max(services.env, config) - _OTHER_FILES,
-        ),
         send_buffer_bytes=config.int("socket.send.buffer.bytes"),
     )
+
+    def follow(_: frozenset[str]) -> None:
+        server.connections_max = connections_max()
+        server.connections_per_host_max = config.int("max.connections.per.ip")
+
+    follow(frozenset())
+    config.on_changed.append(follow)
+    return server

@@ -150,6 +150,13 @@ class Files:
         found = os.statvfs(path)
         return found.f_bavail * found.f_frsize
 
+    def disk_size(self, path: str) -> int:
+        """Bytes of the path's file system, whoever uses them."""
+        if sys.platform == "win32":
+            raise OSError("no statvfs on this platform")
+        found = os.statvfs(path)
+        return found.f_blocks * found.f_frsize
+
     def lock(self, fd: int) -> bool:
         """Take the file for this process until the descriptor is closed; False where another has it."""
         if sys.platform == "win32":

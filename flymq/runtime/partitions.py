@@ -285,8 +285,8 @@ class Partitions:
         self._by_id: dict[bytes, list[Partition]] = {}
         self._woken: dict[Partition, None] = {}
         self._wake_scheduled = False
-        self._producer_expiration_ms = producer_expiration_ms
         self.is_held = False  # set by `flymq.runtime.validating`
+        self.producer_expiration_ms = producer_expiration_ms
         self._env.call_in(_PRODUCERS_CHECK_MS, self._expire_producers)
 
     # -- look-up ----------------------------------------------------------------------------------
@@ -355,6 +355,38 @@ class Partitions:
         partition.log = PartitionLog(config, 0, 0, [(0, 0)])
         partition.offline = failure
 
+    def grow_topic(self, topic: Topic, config: TopicConfig) -> Token:
+        """Open the partitions that `topic` has beyond those that are open, then make them findable.
+
+        Completes with None, or with a StorageError: then there are as many as before.
+        """
+        before = self._by_id.get(topic.id, [])
+        added = [
+            Partition(PartitionRef(topic.name, topic.id, index), self._env, self._wake_soon)
+            for index in range(len(before), topic.partition_count)
+        ]
+        done = Token()
+
+        def all_opened(results: list[Opened | StorageError]) -> None:
+            opened = [result for result in results if isinstance(result, Opened)]
+            failure = next((result for result in results if isinstance(result, StorageError)), None)
+            partitions = self._by_id.get(topic.id)
+            if partitions is None:  # deleted meanwhile
+                self._logs.drop(topic.id)
+            elif failure is None:
+                for partition, result in zip(added, opened, strict=True):
+                    partition.opened(result, config)
+                partitions.extend(added)
+            done.complete(failure)
+
+        gather([self._logs.open(partition.ref, -1) for partition in added]).then(all_opened)
+        return done
+
+    def set_config(self, topic: Topic, config: TopicConfig) -> None:
+        """From the next append on, the topic's partitions follow these settings."""
+        for partition in self._by_id.get(topic.id, ()):
+            partition.log.config = config
+
     def close_topic(self, topic: Topic) -> None:
         """The topic is deleted: stop appends and reads, complete whoever waits, drop the bytes."""
         partitions = self._by_id.pop(topic.id, None)
@@ -401,7 +433,7 @@ class Partitions:
     def _expire_producers(self) -> None:
         now_ms = self._env.now_ms()
         for partition in self:
-            partition.expire_producers(now_ms, self._producer_expiration_ms)
+            partition.expire_producers(now_ms, self.producer_expiration_ms)
         self._env.call_in(_PRODUCERS_CHECK_MS, self._expire_producers)
 
     def close(self) -> None:

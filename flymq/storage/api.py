@@ -224,6 +224,12 @@ class Engine(ABC):
     logs: LogStore
     shards: ShardStore
     cluster_id: str  # 22 characters of URL-safe base64
+    location: str
+    """Where the logs are: an absolute path, or `memory`."""
+
+    @abstractmethod
+    def disk_bytes(self) -> tuple[int, int]:
+        """(S) (all, still free for us) on the disk of `location`; -1 each where that is not known."""
 
     @abstractmethod
     def close(self) -> Token:

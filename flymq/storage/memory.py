@@ -340,6 +340,10 @@ class MemoryEngine(Engine):
         self.logs = MemoryLogStore(bytes_max)
         self.shards = MemoryShardStore()
         self.cluster_id = cluster_id or make_cluster_id(env)
+        self.location = "memory"
+
+    def disk_bytes(self) -> tuple[int, int]:
+        return -1, -1
 
     def close(self) -> Token:
         return completed(None)

@@ -67,7 +67,8 @@ class RunningBroker:
                 raise ValueError(f"topic {new.name} can't be created: {result.message}")
 
     async def wipe(self) -> None:
-        """As if just started: no topics but Kafka's own, no groups, offsets, seen requests. Clients stay connected.
+        """As if just started: no topics but Kafka's own, no groups, offsets, seen requests, and no settings but those
+        it was started with. Clients stay connected.
 
         Raises RuntimeError for what the broker does not give up.
         """
@@ -78,6 +79,7 @@ class RunningBroker:
         for result in await _done(gather([topics.delete(topic) for topic in topics.all() if not topic.is_internal])):
             if isinstance(result, TopicError) and result.code != ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
                 raise RuntimeError(f"the broker can't be wiped: {result.message}")
+        await _done(self._broker.services.settings.clear())
         self.requests.clear()
 
     async def _group_ids(self) -> list[str]:

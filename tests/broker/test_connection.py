@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -119,21 +120,30 @@ class Script:
         return self.answers.get(name, name.encode())
 
 
+class Surroundings(SimpleNamespace):
+    """What a connection needs of its server."""
+
+    admit = Server.admit
+    forget = Server.forget
+
+
 class Peer:
     """One connection with its surroundings."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.server = SimpleNamespace(
+        self.server = Surroundings(
             dispatcher=Dispatcher(Services()),
             scratch=memoryview(bytearray(SCRATCH_BYTES)),
             connections=set(),
             stalled=set(),
+            of_host=Counter(),
+            connections_max=1000,
+            connections_per_host_max=1000,
             tick_ms=0,
             request_bytes_max=100 << 20,
             slots_max=4,
             send_buffer_bytes=-1,
-            connections_max=1000,
             is_accepting=True,
             partitions=SimpleNamespace(is_backlogged=False),
         )
@@ -536,6 +546,25 @@ def test_a_connection_too_many_is_closed_and_the_others_live(peer: Peer) -> None
     assert peer.transport.sent() != b""
     transport.near.close()
     transport.far.close()
+
+
+def test_one_address_may_have_so_many_connections_and_one_that_ends_makes_room(peer: Peer) -> None:
+    peer.server.connections_per_host_max = 1
+    other = Connection(peer.server)  # type: ignore[arg-type]
+    transport = Transport(other)
+    other.connection_made(transport)  # type: ignore[arg-type]
+    assert transport.closing
+    other.connection_lost(None)
+    assert peer.server.of_host.total() == 1
+    peer.connection.connection_lost(None)
+    assert not peer.server.of_host
+    third = Connection(peer.server)  # type: ignore[arg-type]
+    near = Transport(third)
+    third.connection_made(near)  # type: ignore[arg-type]
+    assert peer.server.connections == {third}
+    for one in (transport, near):
+        one.near.close()
+        one.far.close()
 
 
 def test_answers_go_out_where_the_system_has_no_gathering_write(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from flymq.core.settings import (
     BROKER_SETTINGS,
+    CLIENT_METRICS_SETTINGS,
+    GROUP_SETTINGS,
     OWN_DEFAULTS,
+    OWN_READ_ONLY,
     TOPIC_SETTINGS,
     UNUSED_SETTINGS,
     BrokerConfig,
@@ -28,6 +31,11 @@ KAFKA = [
     line.split("\t")
     for line in (Path(__file__).parent / "kafka_settings.tsv").read_text().splitlines()
     if not line.startswith("#")
+]
+ALL_SETTINGS = [
+    setting
+    for table in (TOPIC_SETTINGS, BROKER_SETTINGS, GROUP_SETTINGS, CLIENT_METRICS_SETTINGS)
+    for setting in table.values()
 ]
 # `log.flush.interval.ms` is behind flush.ms, `log.retention.ms` behind retention.ms, and so on; a broker
 # where they are unset does not show them, so the recording has none.
@@ -61,7 +69,22 @@ def test_broker_settings_have_kafkas_types_defaults_and_access() -> None:
         if name.startswith("flymq."):
             continue
         default = r"\N" if setting.kafka_default is None else setting.kafka_default
-        assert (setting.type.name, default, "rw" if setting.dynamic else "ro") == kafkas[name], name
+        dynamic = setting.dynamic or name in OWN_READ_ONLY
+        assert (setting.type.name, default, "rw" if dynamic else "ro") == kafkas[name], name
+
+
+def test_what_only_kafka_changes_at_run_time_is_read_only_here() -> None:
+    assert not any(BROKER_SETTINGS[name].dynamic for name in OWN_READ_ONLY)
+
+
+@pytest.mark.parametrize(("kind", "table"), [("group", GROUP_SETTINGS), ("client-metrics", CLIENT_METRICS_SETTINGS)])
+def test_settings_of_groups_and_metrics_are_exactly_kafkas(kind: str, table: dict[str, Setting]) -> None:
+    ours = {(name, one.type.name, one.default, "rw" if one.dynamic else "ro") for name, one in table.items()}
+    kafkas = [row for row in KAFKA if row[0] == kind]
+    assert ours == {(name, type_, default, access) for _, name, type_, default, access, _ in kafkas}
+    synonyms = {name: synonym for _, name, _, _, _, synonym in kafkas}
+    for name, setting in table.items():
+        assert all(one == synonyms[name] for one in setting.synonyms)
 
 
 def test_own_defaults_are_the_only_differences() -> None:
@@ -77,13 +100,13 @@ def test_every_broker_setting_of_kafka_is_known_once() -> None:
     assert kafkas <= BROKER_SETTINGS.keys() | UNUSED_SETTINGS
 
 
-@pytest.mark.parametrize("setting", [*TOPIC_SETTINGS.values(), *BROKER_SETTINGS.values()], ids=lambda one: one.name)
+@pytest.mark.parametrize("setting", ALL_SETTINGS, ids=lambda one: one.name)
 def test_a_default_is_valid_and_canonical(setting: Setting) -> None:
     if setting.default is not None:
         assert setting.canonical(setting.default) == setting.default
 
 
-@pytest.mark.parametrize("setting", [*TOPIC_SETTINGS.values(), *BROKER_SETTINGS.values()], ids=lambda one: one.name)
+@pytest.mark.parametrize("setting", ALL_SETTINGS, ids=lambda one: one.name)
 def test_a_setting_is_explained_in_a_sentence(setting: Setting) -> None:
     assert setting.doc.endswith(".")
     assert len(setting.doc) > 20
@@ -91,7 +114,7 @@ def test_a_setting_is_explained_in_a_sentence(setting: Setting) -> None:
 
 
 def test_every_synonym_is_a_broker_setting() -> None:
-    for setting in TOPIC_SETTINGS.values():
+    for setting in ALL_SETTINGS:
         assert set(setting.synonyms) <= BROKER_SETTINGS.keys()
 
 

@@ -51,11 +51,20 @@ class Partitions:
 
     def __init__(self) -> None:
         self.open: list[str] = []
+        self.grown: list[int] = []
+        self.configs: dict[str, TopicConfig] = {}
         self.late: Token | None = None
 
     def open_topic(self, topic: Topic, config: TopicConfig) -> Token:
         self.open.append(topic.name)
         return self.late or completed()
+
+    def grow_topic(self, topic: Topic, config: TopicConfig) -> Token:
+        self.grown.append(topic.partition_count)
+        return self.late or completed()
+
+    def set_config(self, topic: Topic, config: TopicConfig) -> None:
+        self.configs[topic.name] = config
 
     def close_topic(self, topic: Topic) -> None:
         self.open.remove(topic.name)
@@ -79,7 +88,10 @@ class World:
     def start(self) -> None:
         """A broker starts on what the store has."""
         self.partitions = Partitions()
-        self.topics = Topics(self.env, self.shards, self.partitions, BrokerConfig())
+        self.config = BrokerConfig()
+        self.topics = Topics(self.env, self.shards, self.partitions, self.config)
+        self.told: list[tuple[str, int]] = []
+        self.topics.on_changed.append(lambda topic: self.told.append((topic.name, topic.partition_count)))
         assert self.topics.load().done
 
     def names(self) -> list[str]:
@@ -231,3 +243,145 @@ def test_answers_are_kept_until_something_changes(world: World) -> None:
     world.topics.delete(topic)
     world.shards.complete()
     assert world.topics.answers == {}
+
+
+# -- changes --------------------------------------------------------------------------------------
+
+
+def a_topic(world: World, partition_count: int = 1) -> Topic:
+    created = world.topics.create(NewTopic("t", partition_count))
+    world.shards.complete()
+    topic: Topic = created.result
+    return topic
+
+
+def grow(world: World, topic: Topic, count: int) -> Token:
+    planned = world.topics.plan_growth(world.topics.latest(topic), count, None)
+    assert isinstance(planned, Topic)
+    return world.topics.change(planned)
+
+
+def configure(world: World, topic: Topic, **own: str) -> Token:
+    latest = world.topics.latest(topic)
+    values = {**latest.overrides, **{name.replace("_", "."): text for name, text in own.items()}}
+    planned = world.topics.plan_settings(latest, values)
+    assert isinstance(planned, Topic)
+    return world.topics.change(planned)
+
+
+def test_new_partitions_are_durable_then_open_then_visible(world: World) -> None:
+    topic = a_topic(world)
+    world.partitions.late = Token()
+    version = world.topics.version
+    grown = grow(world, topic, 3)
+    assert (world.partitions.grown, world.topics.version) == ([], version)
+    world.shards.complete()
+    assert (world.partitions.grown, grown.done, world.topics.get("t")) == ([3], False, topic)
+    world.partitions.late.complete()
+    assert grown.result is world.topics.get("t") is world.topics.by_id(topic.id)
+    assert (grown.result.partition_count, grown.result.id) == (3, topic.id)
+    assert world.topics.version > version
+
+
+def test_who_wants_to_know_is_told_of_topics_loaded_created_and_grown(world: World) -> None:
+    topic = a_topic(world)
+    configure(world, topic, retention_ms="5")
+    world.shards.complete()
+    grow(world, topic, 2)
+    world.shards.complete()
+    ours = [told for told in world.told if told[0] == "t"]
+    assert ours == [("t", 1), ("t", 2)]
+    world.start()
+    assert ("t", 2) in world.told
+
+
+def test_settings_are_durable_then_in_force(world: World) -> None:
+    topic = a_topic(world)
+    changed = configure(world, topic, retention_ms="5")
+    assert (changed.done, world.partitions.configs) == (False, {})
+    world.shards.complete()
+    assert changed.result.overrides == {"retention.ms": "5"}
+    assert world.partitions.configs["t"].retention_ms == 5
+    world.start()
+    found = world.topics.get("t")
+    assert found is not None
+    assert world.topics.config_of(found).retention_ms == 5
+
+
+def test_changes_under_way_build_on_each_other(world: World) -> None:
+    topic = a_topic(world)
+    tokens = [configure(world, topic, retention_ms="5"), configure(world, topic, segment_ms="6"), grow(world, topic, 2)]
+    for _ in tokens:
+        world.shards.complete()
+    assert all(token.done for token in tokens)
+    found = world.topics.get("t")
+    assert found is not None
+    assert (found.overrides, found.partition_count) == ({"retention.ms": "5", "segment.ms": "6"}, 2)
+    world.start()
+    assert world.topics.get("t") == found
+
+
+@pytest.mark.parametrize("fails", ["row", "partitions"])
+def test_a_failed_change_leaves_what_was_there_and_fails_what_builds_on_it(world: World, fails: str) -> None:
+    topic = a_topic(world)
+    row = dict(world.shards.rows["catalog"])
+    world.partitions.late = Token()
+    first, second = grow(world, topic, 2), configure(world, topic, retention_ms="5")
+    if fails == "row":
+        world.shards.complete(Unavailable("no disk"))
+    else:
+        world.shards.complete()
+        world.partitions.late.complete(Unavailable("no disk"))
+    assert not first.done  # the row is still to be written back
+    world.shards.complete()
+    assert error_of(first) == error_of(second) == ErrorCode.KAFKA_STORAGE_ERROR
+    assert (world.topics.get("t"), world.shards.rows["catalog"]) == (topic, row)
+    world.partitions.late = None
+    third = grow(world, topic, 2)
+    world.shards.complete()
+    assert third.result.partition_count == 2
+
+
+@pytest.mark.parametrize("when", ["before", "while the row is written", "while the partitions open"])
+def test_a_topic_that_is_deleted_meanwhile_stays_deleted(world: World, when: str) -> None:
+    topic = a_topic(world)
+    world.partitions.late = Token()
+    if when == "before":
+        world.topics.delete(topic)
+        grown = grow(world, topic, 2)
+    else:
+        grown = grow(world, topic, 2)
+        if when == "while the partitions open":
+            world.shards.complete()
+        world.topics.delete(topic)
+        if when == "while the row is written":
+            world.shards.complete()
+    world.shards.complete()
+    world.partitions.late.complete()
+    assert error_of(grown) == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    assert (world.names(), world.shards.rows["catalog"]) == ([], {})
+
+
+def test_a_failed_change_of_a_topic_being_deleted_does_not_bring_it_back(world: World) -> None:
+    topic = a_topic(world)
+    changed = configure(world, topic, retention_ms="5")
+    world.topics.delete(topic)
+    world.shards.complete(Unavailable("no disk"))
+    world.shards.complete()
+    assert error_of(changed) == ErrorCode.KAFKA_STORAGE_ERROR
+    assert (world.names(), world.shards.rows["catalog"]) == ([], {})
+
+
+def test_the_brokers_new_defaults_reach_topics_without_a_value_of_their_own(world: World) -> None:
+    topic = a_topic(world)
+    world.config.on_changed.append(world.topics.defaults_changed)
+    world.config.set_dynamic({"log.retention.ms": "7", "log.segment.bytes": "2000000"}, {})
+    assert (world.partitions.configs["t"].retention_ms, world.partitions.configs["t"].segment_bytes) == (7, 2_000_000)
+    configure(world, topic, retention_ms="5")
+    world.shards.complete()
+    world.config.set_dynamic({"log.retention.ms": "8"}, {})
+    assert world.partitions.configs["t"].retention_ms == 5
+    assert world.partitions.configs["t"].segment_bytes == 1 << 30
+    world.partitions.configs.clear()
+    world.config.set_dynamic({"log.retention.ms": "8", "max.connections": "7"}, {})
+    assert world.partitions.configs == {}  # nothing that a topic falls back to

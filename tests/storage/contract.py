@@ -34,6 +34,17 @@ class StorageContract:
     def log(self, run: Runner, engine: Engine) -> Any:
         return run.open(engine).log
 
+    # -- the place --------------------------------------------------------------------------------
+
+    def test_the_place_and_its_disk(self, engine: Engine) -> None:
+        size, free = engine.disk_bytes()
+        if engine.location == "memory":
+            assert (size, free) == (-1, -1)
+        else:
+            assert Path(engine.location).is_absolute()
+            assert Path(engine.location).is_dir()
+            assert 0 < free <= size
+
     # -- open and append --------------------------------------------------------------------------
 
     def test_a_new_log_is_empty(self, run: Runner, engine: Engine) -> None:

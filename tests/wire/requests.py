@@ -51,16 +51,34 @@ from flymq_protocol.api.k28_txn_offset_commit import (
     TxnOffsetCommitRequestTopic,
 )
 from flymq_protocol.api.k32_describe_configs import DescribeConfigsRequest, DescribeConfigsResource
+from flymq_protocol.api.k33_alter_configs import AlterConfigsRequest
+from flymq_protocol.api.k33_alter_configs import AlterConfigsResource as ReplacedConfigs
+from flymq_protocol.api.k34_alter_replica_log_dirs import (
+    AlterReplicaLogDir,
+    AlterReplicaLogDirsRequest,
+    AlterReplicaLogDirTopic,
+)
+from flymq_protocol.api.k35_describe_log_dirs import DescribeLogDirsRequest
+from flymq_protocol.api.k37_create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
 from flymq_protocol.api.k42_delete_groups import DeleteGroupsRequest
+from flymq_protocol.api.k43_elect_leaders import ElectLeadersRequest, TopicPartitions
+from flymq_protocol.api.k44_incremental_alter_configs import AlterConfigsResource, IncrementalAlterConfigsRequest
+from flymq_protocol.api.k45_alter_partition_reassignments import AlterPartitionReassignmentsRequest
+from flymq_protocol.api.k46_list_partition_reassignments import ListPartitionReassignmentsRequest
 from flymq_protocol.api.k47_offset_delete import (
     OffsetDeleteRequest,
     OffsetDeleteRequestPartition,
     OffsetDeleteRequestTopic,
 )
+from flymq_protocol.api.k55_describe_quorum import DescribeQuorumRequest, PartitionData, TopicData
+from flymq_protocol.api.k57_update_features import FeatureUpdateKey, UpdateFeaturesRequest
 from flymq_protocol.api.k60_describe_cluster import DescribeClusterRequest
-from flymq_protocol.api.k61_describe_producers import DescribeProducersRequest, TopicRequest
+from flymq_protocol.api.k61_describe_producers import DescribeProducersRequest
+from flymq_protocol.api.k61_describe_producers import TopicRequest as ProducersTopic
 from flymq_protocol.api.k65_describe_transactions import DescribeTransactionsRequest
 from flymq_protocol.api.k66_list_transactions import ListTransactionsRequest
+from flymq_protocol.api.k74_list_config_resources import ListConfigResourcesRequest
+from flymq_protocol.api.k75_describe_topic_partitions import DescribeTopicPartitionsRequest, TopicRequest
 from flymq_protocol.message import Message
 
 NAMES = ["one", "two"]
@@ -112,11 +130,23 @@ def asking(key: int, version: int) -> Message:
             "one", "g", topics=[TxnOffsetCommitRequestTopic("t", [TxnOffsetCommitRequestPartition(i) for i in two])]
         ),
         32: DescribeConfigsRequest([DescribeConfigsResource(2, name, None) for name in NAMES]),
+        33: AlterConfigsRequest([ReplacedConfigs(2, name) for name in NAMES]),
+        34: AlterReplicaLogDirsRequest([AlterReplicaLogDir("/a", [AlterReplicaLogDirTopic("t", [0, 1])])]),
+        35: DescribeLogDirsRequest(None),
+        37: CreatePartitionsRequest([CreatePartitionsTopic(name, 2) for name in NAMES]),
         42: DeleteGroupsRequest(NAMES),
+        43: ElectLeadersRequest(topic_partitions=[TopicPartitions("t", [0, 1])]),
+        44: IncrementalAlterConfigsRequest([AlterConfigsResource(2, name) for name in NAMES]),
+        45: AlterPartitionReassignmentsRequest(),
+        46: ListPartitionReassignmentsRequest(),
         47: OffsetDeleteRequest("g", [OffsetDeleteRequestTopic("t", [OffsetDeleteRequestPartition(i) for i in two])]),
+        55: DescribeQuorumRequest([TopicData("__cluster_metadata", [PartitionData(0)])]),
+        57: UpdateFeaturesRequest(feature_updates=[FeatureUpdateKey(name, 1) for name in NAMES]),
         60: DescribeClusterRequest(),
-        61: DescribeProducersRequest([TopicRequest("t", [0, 1])]),
+        61: DescribeProducersRequest([ProducersTopic("t", [0, 1])]),
         65: DescribeTransactionsRequest(NAMES),
         66: ListTransactionsRequest(),
+        74: ListConfigResourcesRequest(),
+        75: DescribeTopicPartitionsRequest([TopicRequest(name) for name in NAMES]),
     }
     return requests[key]

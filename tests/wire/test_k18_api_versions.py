@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from flymq.broker.handlers import HANDLERS
+from flymq.core.features import FEATURES
 from flymq_protocol.api.k03_metadata import MetadataRequest
 from flymq_protocol.api.k18_api_versions import ApiVersionsRequest, ApiVersionsResponse
 from flymq_protocol.errors import ErrorCode
@@ -26,11 +27,12 @@ def happy(client: Client, version: int) -> None:
     assert rows == {row.key: (row.advertise_min, row.max_version) for row in HANDLERS.values()}
     assert rows[0] == (0, 13)
     if version >= 3:
-        assert response.finalized_features_epoch == 0
-        supported = [(one.name, one.min_version, one.max_version) for one in response.supported_features]
-        assert supported == ([("transaction.version", 0, 2)] if version >= 4 else [])
-        finalized = [(one.name, one.min_version_level, one.max_version_level) for one in response.finalized_features]
-        assert finalized == [("transaction.version", 2, 2)]
+        assert response.finalized_features_epoch >= 0
+        finalized = {one.name: (one.min_version_level, one.max_version_level) for one in response.finalized_features}
+        assert finalized == {name: (feature.high, feature.high) for name, feature in FEATURES.items()}
+        supported = {one.name: (one.min_version, one.max_version) for one in response.supported_features}
+        shown = {name: (one.low, one.high) for name, one in FEATURES.items() if one.low or version >= 4}
+        assert supported == shown
 
 
 @pytest.mark.parametrize("version", [5, 99, 32767, -1])

@@ -3,20 +3,17 @@
 Tells which APIs this broker serves, and in which versions.
 
 Versions:
-    v3: the client's software name and version (KIP-511); features (KIP-584). v4: supported features that
-    begin at 0.
+    v3: the client's software name and version (KIP-511); features (KIP-584). v4: supported features whose lowest
+    level is 0, too: older clients fail on them (KAFKA-17492).
 Behaviour:
     * Computed from the handler table, so that nothing is advertised that is not served.
-    * The feature transaction.version is finalized at 2: the Java client then lets the broker add partitions, and
-      the epoch rise with every transaction (KIP-890). Not group.version: what it stands for is not there yet.
-      The epoch is 0, which is a known one.
-    * Below v4 a feature is not told as supported whose minimum is 0: clients would choke (KAFKA-17492).
+    * Features are those of `flymq.core.features`; a level of 0 in force is the same as none, and left out.
     * A version that is not known is answered in v0 by `unsupported_version`, without reading the body.
 Errors:
     INVALID_REQUEST: the client's name or version is not of `[a-zA-Z0-9.-]`, or starts or ends in `.` or `-`.
     UNSUPPORTED_VERSION: see above; the one row says what to ask with.
 Source:
-    KIP-511, KIP-584; ApiVersionsRequest.isValid in Apache Kafka 4.
+    KIP-511, KIP-584; BrokerFeatures, ApiVersionsRequest.isValid in Apache Kafka 4.
 """
 
 from __future__ import annotations
@@ -25,6 +22,7 @@ import re
 
 from flymq.broker.context import RequestContext, Services
 from flymq.broker.handlers import HANDLERS
+from flymq.core.features import FEATURES
 from flymq_protocol.api.k18_api_versions import (
     ApiVersion,
     ApiVersionsRequest,
@@ -38,6 +36,7 @@ _KEY = 18
 _FEATURES = [("transaction.version", 0, 2, 2)]  # name, lowest and highest level, the one in force
 _ZERO_FEATURES_FROM = 4
 _SOFTWARE_FROM = 3
+_ZERO_MINIMUM_FROM = 4
 _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?\Z")
 
 
@@ -46,15 +45,16 @@ def handle(ctx: RequestContext, request: ApiVersionsRequest, services: Services)
         _SOFTWARE.match(request.client_software_name) and _SOFTWARE.match(request.client_software_version)
     ):
         return refuse(request, ErrorCode.INVALID_REQUEST)
+    lowest_shown = 0 if ctx.api_version >= _ZERO_MINIMUM_FROM else 1
     return ApiVersionsResponse(
         api_keys=[_row(key) for key in sorted(HANDLERS)],
         supported_features=[
-            SupportedFeatureKey(name, low, high)
-            for name, low, high, _ in _FEATURES
-            if low > 0 or ctx.api_version >= _ZERO_FEATURES_FROM
+            SupportedFeatureKey(one.name, one.low, one.high) for one in FEATURES.values() if one.low >= lowest_shown
         ],
-        finalized_features_epoch=0,
-        finalized_features=[FinalizedFeatureKey(name, level, level) for name, _, _, level in _FEATURES],
+        finalized_features_epoch=services.features.epoch,
+        finalized_features=[
+            FinalizedFeatureKey(name, level, level) for name, level in services.features.levels.items() if level
+        ],
     )
 
 

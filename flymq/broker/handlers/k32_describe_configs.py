@@ -1,26 +1,39 @@
 """DescribeConfigs: v1-4.
 
-Shows the settings of topics and of this broker: values, where they come from, and what they mean.
+Shows the settings of topics, of this broker, of its loggers, of groups and of subscriptions to metrics: values,
+where they come from, and what they mean.
 
 Versions:
     v1: source and synonyms (KIP-226). v3: type and documentation (KIP-569).
 Behaviour:
     * Null or no keys: every setting. Keys that do not exist are left out, as in Kafka.
-    * A broker's settings are those that FlyMQ acts on or shows; read_only says what Kafka lets one change.
-    * Broker "" asks for defaults set at run time: there are none, so the list is empty.
-    * Types 8 (logger), 16 (client metrics) and 32 (group) are not there yet.
+    * A broker's settings are those that FlyMQ acts on or shows; those that are not read_only can be altered.
+    * Broker "" asks for what is set at run time for all brokers.
+    * Loggers have a level each, by Kafka's names, and neither type nor synonyms.
+    * A group need not exist; nor need a subscription.
 Errors:
     INVALID_TOPIC_EXCEPTION, UNKNOWN_TOPIC_OR_PARTITION: the topic's name is malformed; there is none.
-    INVALID_REQUEST: another broker than this one, or another type.
+    INVALID_REQUEST: another broker than this one, a group or subscription without a name, or another type.
 Source:
-    KIP-226, KIP-569; ConfigHelper in Apache Kafka 4.
+    KIP-226, KIP-412, KIP-569; ConfigHelper in Apache Kafka 4.
 """
 
 from __future__ import annotations
 
+from flymq.broker import loggers
+from flymq.broker.altering import check_node, find_topic
 from flymq.broker.context import RequestContext, Services
-from flymq.core.catalog import TopicError, why_illegal
-from flymq.core.settings import Described, describe_broker, describe_topic
+from flymq.core.settings import (
+    ConfigSource,
+    Described,
+    ResourceError,
+    ResourceType,
+    describe_broker,
+    describe_client_metrics,
+    describe_cluster,
+    describe_group,
+    describe_topic,
+)
 from flymq_protocol.api.k32_describe_configs import (
     DescribeConfigsRequest,
     DescribeConfigsResource,
@@ -31,52 +44,52 @@ from flymq_protocol.api.k32_describe_configs import (
 )
 from flymq_protocol.errors import ErrorCode
 
-_TOPIC = 2
-_BROKER = 4
-
 
 def handle(ctx: RequestContext, request: DescribeConfigsRequest, services: Services) -> DescribeConfigsResponse:
     results = []
     # A resource named over and over is answered once: kilobytes must not ask for megabytes.
     distinct = {(resource.resource_type, resource.resource_name): resource for resource in request.resources}
     for resource in distinct.values():
-        described = _describe(resource, services)
-        if isinstance(described, TopicError):
-            results.append(_failed(resource, described.code, described.message))
+        try:
+            rows = _describe(resource, request, services)
+        except ResourceError as error:
+            results.append(_failed(resource, error.code, error.message))
             continue
         keys = set(resource.configuration_keys or ())
-        configs = [_row(one, request) for one in described if not keys or one.setting.name in keys]
+        configs = [row for row in rows if not keys or row.name in keys]
         results.append(DescribeConfigsResult(0, None, resource.resource_type, resource.resource_name, configs))
     return DescribeConfigsResponse(results=results)
 
 
-def _describe(resource: DescribeConfigsResource, services: Services) -> list[Described] | TopicError:
-    if resource.resource_type == _TOPIC:
-        return _describe_topic(resource.resource_name, services)
-    if resource.resource_type == _BROKER:
-        return _describe_broker(resource.resource_name, services)
-    return TopicError(ErrorCode.INVALID_REQUEST, f"Unsupported resource type: {resource.resource_type}")
+def _describe(
+    resource: DescribeConfigsResource, request: DescribeConfigsRequest, services: Services
+) -> list[DescribeConfigsResourceResult]:
+    """Raises `ResourceError`."""
+    name = resource.resource_name
+    config = services.config
+    if resource.resource_type == ResourceType.TOPIC:
+        described = describe_topic(config, find_topic(name, services).overrides)
+    elif resource.resource_type == ResourceType.BROKER:
+        if name:
+            check_node(name, services)
+        described = describe_broker(config) if name else describe_cluster(config)
+    elif resource.resource_type == ResourceType.LOGGER:
+        check_node(name, services)
+        return [_logger_row(logger, level) for logger, level in loggers.levels().items()]
+    elif resource.resource_type == ResourceType.GROUP:
+        _check_named(name, "Group name must not be empty")
+        described = describe_group(config, services.settings.own(ResourceType.GROUP, name))
+    elif resource.resource_type == ResourceType.CLIENT_METRICS:
+        _check_named(name, "Client metrics subscription name must not be empty")
+        described = describe_client_metrics(services.settings.own(ResourceType.CLIENT_METRICS, name))
+    else:
+        raise ResourceError(ErrorCode.INVALID_REQUEST, f"Unsupported resource type: {resource.resource_type}")
+    return [_row(one, request) for one in described]
 
 
-def _describe_topic(name: str, services: Services) -> list[Described] | TopicError:
-    topic = services.topics.get(name)
-    if topic is not None:
-        return describe_topic(services.config, topic.overrides)
-    illegal = why_illegal(name)
-    if illegal is not None:
-        return TopicError(ErrorCode.INVALID_TOPIC_EXCEPTION, illegal)
-    return TopicError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"There is no topic '{name}'.")
-
-
-def _describe_broker(name: str, services: Services) -> list[Described] | TopicError:
-    if name == "":
-        return []
-    if name == str(services.placement.node_id):
-        return describe_broker(services.config)
-    return TopicError(
-        ErrorCode.INVALID_REQUEST,
-        f"Unexpected broker id, expected {services.placement.node_id} or empty string, but received {name}",
-    )
+def _check_named(name: str, message: str) -> None:
+    if not name:
+        raise ResourceError(ErrorCode.INVALID_REQUEST, message)
 
 
 def _row(described: Described, request: DescribeConfigsRequest) -> DescribeConfigsResourceResult:
@@ -92,6 +105,10 @@ def _row(described: Described, request: DescribeConfigsRequest) -> DescribeConfi
         config_type=setting.type,
         documentation=setting.doc if request.include_documentation else None,
     )
+
+
+def _logger_row(name: str, level: str) -> DescribeConfigsResourceResult:
+    return DescribeConfigsResourceResult(name=name, value=level, config_source=ConfigSource.LOGGER)
 
 
 def _failed(resource: DescribeConfigsResource, code: ErrorCode, message: str | None) -> DescribeConfigsResult:

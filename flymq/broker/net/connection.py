@@ -85,8 +85,9 @@ class Connection(asyncio.BufferedProtocol):
         if not self._server.is_accepting:  # the kernel had accepted it already
             self.abort()
             return
-        if len(self._server.connections) >= self._server.connections_max:
-            _log.info("a connection too many, closing it: max.connections, or the files this process may open")
+        peer = transport.get_extra_info("peername")
+        self._client_host = peer[0] if peer else ""
+        if not self._server.admit(self, self._client_host):
             self.abort()
             return
         transport.set_write_buffer_limits(high=0)  # told as soon as anything is left unsent
@@ -94,11 +95,8 @@ class Connection(asyncio.BufferedProtocol):
         self._fd = socket.fileno()
         if self._server.send_buffer_bytes >= 0:
             socket.setsockopt(SOL_SOCKET, SO_SNDBUF, self._server.send_buffer_bytes)
-        peer = transport.get_extra_info("peername")
-        self._client_host = peer[0] if peer else ""
         self._local_address = transport.get_extra_info("sockname")[:2]
         self.used_at_ms = self._server.tick_ms
-        self._server.connections.add(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._view[self._filled :] if self._filled else self._view
@@ -121,8 +119,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
-        self._server.connections.discard(self)
-        self._server.stalled.discard(self)
+        self._server.forget(self, self._client_host)
         slots, self._slots = self._slots, deque()
         for slot in slots:
             if isinstance(slot.answer, Pending):

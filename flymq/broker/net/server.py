@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import time
+from collections import Counter
 
 from flymq.broker.dispatch import Dispatcher
 from flymq.broker.net.connection import Connection
 from flymq.env import Env
 from flymq.runtime.partitions import Partitions
 from flymq.storage.api import EngineError
+
+_log = logging.getLogger("flymq.server")
 
 _SCRATCH_BYTES = 256 * 1024
 _BACKLOG = 1024
@@ -35,16 +39,17 @@ class Server:
         slots_max: int,
         idle_ms_max: int,
         send_buffer_bytes: int = -1,
-        connections_max: int = 2**31 - 1,
     ) -> None:
         self.dispatcher = dispatcher
         self.partitions = partitions
         self.request_bytes_max = request_bytes_max
         self.slots_max = slots_max
-        self.connections_max = connections_max
+        self.connections_max = 2**31 - 1
+        self.connections_per_host_max = 2**31 - 1
         self.send_buffer_bytes = send_buffer_bytes
         self.scratch = memoryview(bytearray(_SCRATCH_BYTES))
         self.connections: set[Connection] = set()
+        self.of_host: Counter[str] = Counter()
         self.stalled: set[Connection] = set()
         self._env = env
         self._idle_ms_max = idle_ms_max
@@ -66,6 +71,29 @@ class Server:
         self._listeners.append(listener)
         bound: int = listener.sockets[0].getsockname()[1]
         return bound
+
+    # -- connections ------------------------------------------------------------------------------
+
+    def admit(self, connection: Connection, host: str) -> bool:
+        """Whether a connection from this address may stay; then it is one of `connections`."""
+        if len(self.connections) >= self.connections_max:
+            _log.info("a connection too many, closing it: max.connections, or the files this process may open")
+            return False
+        if self.of_host[host] >= self.connections_per_host_max:
+            _log.info("a connection of %s too many, closing it: max.connections.per.ip", host)
+            return False
+        self.connections.add(connection)
+        self.of_host[host] += 1
+        return True
+
+    def forget(self, connection: Connection, host: str) -> None:
+        """It is closed."""
+        self.stalled.discard(connection)
+        if connection in self.connections:
+            self.connections.discard(connection)
+            self.of_host[host] -= 1
+            if not self.of_host[host]:
+                del self.of_host[host]
 
     def relieved(self) -> None:
         """The disk has caught up: go on reading."""

@@ -8,7 +8,7 @@ Source: ReplicationControlManager and ControllerApis in Apache Kafka 4.3; KIP-46
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from flymq.core.catalog.names import (
     CLUSTER_METADATA,
@@ -148,6 +148,60 @@ class Catalog:
             )
         return None
 
+    def plan_change(self, topic: Topic, overrides: Mapping[str, str]) -> Topic | TopicError:
+        """The topic with these settings of its own; INVALID_TOPIC_EXCEPTION (internal), INVALID_CONFIG."""
+        if topic.is_internal:
+            return _internal(topic)
+        try:
+            TopicConfig.of(self._config, overrides)
+        except SettingError as error:
+            return TopicError(ErrorCode.INVALID_CONFIG, error.whole)
+        return topic.changed(overrides=check_overrides(overrides))
+
+    def plan_growth(self, topic: Topic, count: int, assignments: Sequence[list[int]] | None) -> Topic | TopicError:
+        """The topic with `count` partitions in all; `assignments`: the brokers of each new one, None for any.
+
+        Errors, in this order: INVALID_TOPIC_EXCEPTION (internal), INVALID_PARTITIONS, POLICY_VIOLATION (more than
+        `PARTITIONS_MAX`), INVALID_REPLICA_ASSIGNMENT. Source: ReplicationControlManager.createPartitions.
+        """
+        if topic.is_internal:
+            return _internal(topic)
+        now = topic.partition_count
+        if count == now:
+            return TopicError(ErrorCode.INVALID_PARTITIONS, f"Topic already has {now} partition(s).")
+        if count < now:
+            return TopicError(
+                ErrorCode.INVALID_PARTITIONS,
+                f"The topic {topic.name} currently has {now} partition(s); {count} would not be an increase.",
+            )
+        if count > PARTITIONS_MAX:
+            return TopicError(ErrorCode.POLICY_VIOLATION, f"A topic can have at most {PARTITIONS_MAX} partitions.")
+        if assignments is not None:
+            if len(assignments) != count - now:
+                return _bad_assignment(
+                    f"Attempted to add {count - now} additional partition(s), "
+                    f"but only {len(assignments)} assignment(s) were specified."
+                )
+            for brokers in assignments:
+                refused = self.why_assignment_refused(brokers)
+                if refused is not None:
+                    return refused
+        return topic.changed(partition_count=count)
+
+    def why_assignment_refused(self, brokers: list[int]) -> TopicError | None:
+        """INVALID_REPLICA_ASSIGNMENT for anything but this broker, once."""
+        if not brokers:
+            return _bad_assignment("The manual partition assignment includes an empty replica list.")
+        if len(set(brokers)) != len(brokers):
+            twice = next(broker for broker in brokers if brokers.count(broker) > 1)
+            return _bad_assignment(f"The manual partition assignment includes the broker {twice} more than once.")
+        for broker in brokers:
+            if broker != self._config.node_id:
+                return _bad_assignment(
+                    f"The manual partition assignment includes broker {broker}, but no such broker is registered."
+                )
+        return None
+
     # -- checks -----------------------------------------------------------------------------------
 
     def _why_name_refused(self, name: str) -> TopicError | None:
@@ -198,19 +252,17 @@ class Catalog:
         for index, brokers in new.assignments:
             if index in indexes:
                 return _bad_assignment(f"Found multiple manual partition assignments for partition {index}")
-            if not brokers:
-                return _bad_assignment("The manual partition assignment includes an empty replica list.")
-            if len(set(brokers)) != len(brokers):
-                return _bad_assignment("The manual partition assignment includes a broker more than once.")
-            for broker in brokers:
-                if broker != self._config.node_id:
-                    return _bad_assignment(
-                        f"The manual partition assignment includes broker {broker}, but no such broker is registered."
-                    )
+            refused = self.why_assignment_refused(brokers)
+            if refused is not None:
+                return refused
             indexes.add(index)
         if indexes != set(range(len(indexes))):
             return _bad_assignment("partitions should be a consecutive 0-based integer sequence")
         return len(indexes)
+
+
+def _internal(topic: Topic) -> TopicError:
+    return TopicError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic '{topic.name}' is internal and can't be changed.")
 
 
 def _bad_assignment(message: str) -> TopicError:

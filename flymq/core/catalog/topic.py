@@ -40,6 +40,12 @@ class Topic:
     def __hash__(self) -> int:
         return hash(self.id)
 
+    def changed(self, *, partition_count: int | None = None, overrides: Mapping[str, str] | None = None) -> Topic:
+        """This topic with other settings, or with more partitions."""
+        count = self.partition_count if partition_count is None else partition_count
+        own = self.overrides if overrides is None else overrides
+        return Topic(self.name, self.id, count, own, self.is_internal)
+
     @property
     def key(self) -> str:
         """The key of its row."""

@@ -1,9 +1,13 @@
-"""The broker's settings as one object: every value parsed once, and where it came from."""
+"""The broker's settings as one object: every value parsed once, and where it came from.
+
+Above what it was started with lie two layers that change while it runs (KIP-226): what is set for this
+broker, and below that what is set for all brokers of the cluster.
+"""
 
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from flymq.core.settings.broker_settings import BROKER_SETTINGS
@@ -18,16 +22,23 @@ Layer = Mapping[str, tuple[str, str]]
 
 
 class BrokerConfig:
-    """All broker settings with their values. Never changes.
+    """All broker settings with their values. Only `set_dynamic` changes any.
 
     `layers` come in rising precedence. SettingError for a name that nobody knows, a value that the setting
     can't have, or settings that contradict each other; its text begins with the origin.
 
     `unused` lists (name, origin) of Kafka settings that were given and have no effect here; `listeners` and
     `advertised` (by listener name) are those for clients, without Kafka's controller listeners.
+
+    `own` and `cluster` are what is set at run time, for this broker and for all: by name, in canonical text.
+    `on_changed` are called with the names of the settings whose value is another now. Whoever copies a dynamic
+    setting at its start has to be there.
     """
 
-    __slots__ = ("_origins", "_texts", "_values", "advertised", "listeners", "unused")
+    __slots__ = (
+        "_origins", "_static_values", "_texts", "_values", "advertised", "cluster", "listeners", "on_changed", "own",
+        "unused",
+    )  # fmt: skip
 
     def __init__(self, layers: Iterable[Layer] = ()) -> None:
         self._texts: dict[builtins.str, builtins.str | None] = {
@@ -42,6 +53,10 @@ class BrokerConfig:
         self._values: dict[builtins.str, Any] = {
             name: self._parse(BROKER_SETTINGS[name], text) for name, text in self._texts.items()
         }
+        self._static_values = self._values
+        self.own: dict[builtins.str, builtins.str] = {}
+        self.cluster: dict[builtins.str, builtins.str] = {}
+        self.on_changed: builtins.list[Callable[[frozenset[builtins.str]], None]] = []
         self.listeners: builtins.list[Listener] = client_listeners(self)
         self.advertised: dict[builtins.str, tuple[builtins.str, builtins.int]] = advertised_addresses(self)
 
@@ -79,6 +94,11 @@ class BrokerConfig:
         value = self._values[name]
         return None if value is None else to_text(value)
 
+    def static_text(self, name: builtins.str) -> builtins.str | None:
+        """As `text`, but what it was started with."""
+        value = self._static_values[name]
+        return None if value is None else to_text(value)
+
     def default_text(self, name: builtins.str) -> builtins.str | None:
         """What the value would be had nobody set it."""
         return BROKER_SETTINGS[name].default
@@ -94,6 +114,24 @@ class BrokerConfig:
     @property
     def node_id(self) -> builtins.int:
         return self.int("node.id")
+
+    # -- changing ---------------------------------------------------------------------------------
+
+    def set_dynamic(
+        self, own: Mapping[builtins.str, builtins.str], cluster: Mapping[builtins.str, builtins.str]
+    ) -> None:
+        """Replace both layers that change at run time, then tell who wants to know.
+
+        Names and texts must be valid: SettingError, or KeyError, and nothing is changed.
+        """
+        values = dict(self._static_values)
+        for layer in (cluster, own):
+            values.update((name, BROKER_SETTINGS[name].parse(text)) for name, text in layer.items())
+        changed = frozenset(name for name, value in values.items() if value != self._values[name])
+        self._values, self.own, self.cluster = values, dict(own), dict(cluster)
+        if changed:
+            for tell in self.on_changed:
+                tell(changed)
 
     # -- reading ----------------------------------------------------------------------------------
 

@@ -33,6 +33,9 @@ from flymq.core.settings.topic_settings import (
     ZSTD_LEVEL,
 )
 
+OWN_READ_ONLY = ("listener.security.protocol.map", "listeners")
+"""What Kafka changes while it runs and FlyMQ does not: it listens from its start to its end."""
+
 OWN_DEFAULTS: dict[str, str | None] = {
     "group.initial.rebalance.delay.ms": "100",
     "listeners": "PLAINTEXT://localhost:9092",
@@ -58,17 +61,18 @@ _NET = (
             "Listener between brokers. Accepted, without effect on one node."),
     Setting("listener.security.protocol.map", STRING,
             "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
-            "Protocol of each listener name, as NAME:PROTOCOL.", dynamic=True),
+            "Protocol of each listener name, as NAME:PROTOCOL."),
     Setting("listeners", LIST, "PLAINTEXT://:9092",
-            "Addresses to listen on, as NAME://host:port. No host: all interfaces. Port 0: any free one.",
-            dynamic=True),
+            "Addresses to listen on, as NAME://host:port. No host: all interfaces. Port 0: any free one."),
     Setting("max.connections", INT, str(INT_MAX),
             "Connections open at once; more are closed. At most what the process may have files open.",
+            at_least(0), dynamic=True),
+    Setting("max.connections.per.ip", INT, str(INT_MAX), "Connections open at once from one address; more are closed.",
             at_least(0), dynamic=True),
     Setting("max.incremental.fetch.session.cache.slots", INT, "1000",
             "Fetch sessions (KIP-227) kept; readers beyond them send their whole list each time.", at_least(0)),
     Setting("node.id", INT, None, "Number of this broker in every answer.", at_least(0)),
-    Setting("process.roles", LIST, None, "Kafka's roles. FlyMQ always is the broker and needs no controller.",
+    Setting("process.roles", LIST, None, "Kafka's roles. Without effect: FlyMQ is the broker and needs no controller.",
             only("broker", "controller")),
     Setting("socket.send.buffer.bytes", INT, "102400",
             "Bytes of answers that the system takes for a connection at a time; -1: as the system does."),
@@ -87,11 +91,13 @@ _TOPICS = (
             one_of(*COMPRESSION_TYPES), dynamic=True),
     Setting("compression.zstd.level", INT, "3", "Default of the topic setting of this name.", ZSTD_LEVEL,
             dynamic=True),
-    Setting("default.replication.factor", INT, "1", "Replicas of a topic whose creator doesn't say. One node keeps "
-            "one, whatever is set."),
+    Setting("default.replication.factor", INT, "1", "Replicas of a topic whose creator doesn't say. Without "
+            "effect: one node keeps one."),
     Setting("delete.topic.enable", BOOLEAN, "true", "Whether topics can be deleted."),
     Setting("fetch.max.bytes", INT, "57671680", "Most bytes in one answer to a fetch, but always one whole batch.",
             at_least(1024)),
+    Setting("max.request.partition.size.limit", INT, "2000",
+            "Most partitions in one answer to DescribeTopicPartitions; the next one goes on.", at_least(1)),
     Setting("message.max.bytes", INT, "1048588", "Default of the topic setting max.message.bytes.", at_least(0),
             dynamic=True),
     Setting("min.insync.replicas", INT, "1", "Default of the topic setting of this name.", at_least(1),
@@ -163,8 +169,29 @@ _GROUPS = (
             at_least(1)),
     Setting("offsets.topic.num.partitions", INT, "50", "Partitions that __consumer_offsets is shown with.",
             at_least(1)),
-    Setting("offsets.topic.replication.factor", SHORT, "3", "Replicas of __consumer_offsets. One node keeps one, "
-            "whatever is set.", at_least(1)),
+    Setting("offsets.topic.replication.factor", SHORT, "3", "Replicas of __consumer_offsets. Without effect: one "
+            "node keeps one.", at_least(1)),
+)  # fmt: skip
+
+_CONSUMER_GROUPS = (
+    Setting("group.consumer.assignment.interval.ms", INT, "1000",
+            "Default of the group setting consumer.assignment.interval.ms.", at_least(0), dynamic=True),
+    Setting("group.consumer.heartbeat.interval.ms", INT, "5000",
+            "Default of the group setting consumer.heartbeat.interval.ms.", at_least(1)),
+    Setting("group.consumer.max.assignment.interval.ms", INT, "15000",
+            "Largest value of the group setting consumer.assignment.interval.ms.", at_least(0)),
+    Setting("group.consumer.max.heartbeat.interval.ms", INT, "15000",
+            "Largest value of the group setting consumer.heartbeat.interval.ms.", at_least(1)),
+    Setting("group.consumer.max.session.timeout.ms", INT, "60000",
+            "Largest value of the group setting consumer.session.timeout.ms.", at_least(1)),
+    Setting("group.consumer.min.assignment.interval.ms", INT, "0",
+            "Smallest value of the group setting consumer.assignment.interval.ms.", at_least(0)),
+    Setting("group.consumer.min.heartbeat.interval.ms", INT, "5000",
+            "Smallest value of the group setting consumer.heartbeat.interval.ms.", at_least(1)),
+    Setting("group.consumer.min.session.timeout.ms", INT, "45000",
+            "Smallest value of the group setting consumer.session.timeout.ms.", at_least(1)),
+    Setting("group.consumer.session.timeout.ms", INT, "45000",
+            "Default of the group setting consumer.session.timeout.ms.", at_least(1)),
 )  # fmt: skip
 
 _PRODUCERS = (
@@ -198,7 +225,7 @@ _FLYMQ = (
             "Bytes waiting for the disk, or for a look inside, beyond which producers are not read.", at_least(1)),
 )  # fmt: skip
 
-BROKER_SETTINGS = table(_NET + _TOPICS + _LOGS + _GROUPS + _PRODUCERS + _FLYMQ)
+BROKER_SETTINGS = table(_NET + _TOPICS + _LOGS + _GROUPS + _CONSUMER_GROUPS + _PRODUCERS + _FLYMQ)
 
 for _name, _default in OWN_DEFAULTS.items():
     BROKER_SETTINGS[_name].default = _default

@@ -10,6 +10,8 @@ from enum import IntEnum
 
 from flymq.core.settings.broker_config import BrokerConfig
 from flymq.core.settings.broker_settings import BROKER_SETTINGS
+from flymq.core.settings.group_settings import GROUP_SETTINGS
+from flymq.core.settings.metrics_settings import CLIENT_METRICS_SETTINGS
 from flymq.core.settings.setting import Setting
 from flymq.core.settings.topic_config import TopicConfig
 from flymq.core.settings.topic_settings import TOPIC_SETTINGS
@@ -19,8 +21,13 @@ class ConfigSource(IntEnum):
     """Where a value comes from, numbered as in DescribeConfigs v1+."""
 
     TOPIC = 1
+    BROKER = 2
+    DEFAULT_BROKER = 3
     STATIC_BROKER = 4
     DEFAULT = 5
+    LOGGER = 6
+    CLIENT_METRICS = 7
+    GROUP = 8
 
 
 class Synonym:
@@ -49,9 +56,9 @@ class Described:
         return self.synonyms[0].source if self.synonyms else ConfigSource.DEFAULT
 
 
-def describe_topic(broker: BrokerConfig, overrides: Mapping[str, str | None]) -> list[Described]:
-    """Every topic setting. SettingError where `overrides` aren't valid."""
-    config = TopicConfig.of(broker, overrides)
+def describe_topic(broker: BrokerConfig, overrides: Mapping[str, str]) -> list[Described]:
+    """Every topic setting; `overrides` as `check_overrides` gave them."""
+    config = TopicConfig.in_force(broker, overrides)
     described = []
     for name, setting in TOPIC_SETTINGS.items():
         value = config.text(name)
@@ -65,20 +72,66 @@ def describe_topic(broker: BrokerConfig, overrides: Mapping[str, str | None]) ->
 def describe_broker(broker: BrokerConfig) -> list[Described]:
     """Every broker setting."""
     return [
-        Described(setting, broker.text(name), _broker_synonyms(broker, (name,)))
+        Described(setting, broker.text(name), _broker_synonyms(broker, _SYNONYMS.get(name, (name,))))
         for name, setting in BROKER_SETTINGS.items()
     ]
 
 
+def describe_cluster(broker: BrokerConfig) -> list[Described]:
+    """What is set at run time for all brokers."""
+    return [
+        Described(BROKER_SETTINGS[name], text, [Synonym(name, text, ConfigSource.DEFAULT_BROKER)])
+        for name, text in sorted(broker.cluster.items())
+    ]
+
+
+def describe_group(broker: BrokerConfig, own: Mapping[str, str]) -> list[Described]:
+    """Every setting of a group; `own` as `check_group` gave them."""
+    described = []
+    for name, setting in GROUP_SETTINGS.items():
+        synonyms = _broker_synonyms(broker, setting.synonyms)
+        value = synonyms[0].value if synonyms else setting.default
+        if name in own:
+            value = own[name]
+            synonyms.insert(0, Synonym(name, value, ConfigSource.GROUP))
+        described.append(Described(setting, value, synonyms))
+    return described
+
+
+def describe_client_metrics(own: Mapping[str, str]) -> list[Described]:
+    """Every setting of a subscription to clients' metrics."""
+    return [
+        Described(
+            setting,
+            own.get(name, setting.default),
+            [Synonym(name, own[name], ConfigSource.CLIENT_METRICS)] if name in own else [],
+        )
+        for name, setting in CLIENT_METRICS_SETTINGS.items()
+    ]
+
+
+_SYNONYMS = {
+    name: setting.synonyms[at:] for setting in TOPIC_SETTINGS.values() for at, name in enumerate(setting.synonyms)
+}
+"""Of broker settings, too: `log.retention.ms` falls back to `log.retention.minutes`, and that to hours."""
+
+
 def _broker_synonyms(broker: BrokerConfig, names: tuple[str, ...]) -> list[Synonym]:
-    """Set values first, then defaults; nothing before the first name's own entry.
+    """Set values first, the most specific layer leading, then defaults; nothing before the first name's own entry.
 
     So the default `log.retention.hours` does not show under retention.ms, whose first synonym is
     `log.retention.ms`: as in Kafka, where clients rely on the first entry being the setting asked for.
     """
-    synonyms = [
-        Synonym(name, _shown(broker, name), ConfigSource.STATIC_BROKER) for name in names if broker.is_set(name)
-    ]
+    synonyms = []
+    for name in names:
+        if name in broker.own:
+            synonyms.append(Synonym(name, _shown(name, broker.own[name]), ConfigSource.BROKER))
+    for name in names:
+        if name in broker.cluster:
+            synonyms.append(Synonym(name, _shown(name, broker.cluster[name]), ConfigSource.DEFAULT_BROKER))
+    for name in names:
+        if broker.is_set(name):
+            synonyms.append(Synonym(name, _shown(name, broker.static_text(name)), ConfigSource.STATIC_BROKER))
     for name in names:
         default = broker.default_text(name)
         if default is not None:
@@ -87,5 +140,5 @@ def _broker_synonyms(broker: BrokerConfig, names: tuple[str, ...]) -> list[Synon
     return synonyms[next(own, len(synonyms)) :]
 
 
-def _shown(broker: BrokerConfig, name: str) -> str | None:
-    return None if BROKER_SETTINGS[name].sensitive else broker.text(name)
+def _shown(name: str, text: str | None) -> str | None:
+    return None if BROKER_SETTINGS[name].sensitive else text

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from flymq.core.settings.broker_config import BrokerConfig
-from flymq.core.settings.setting import LONG_MAX, SettingError, did_you_mean, to_text
+from flymq.core.settings.resources import checked
+from flymq.core.settings.setting import LONG_MAX, SettingError, to_text
 from flymq.core.settings.topic_settings import TOPIC_SETTINGS
 
 # Broker settings in another unit than the topic setting they stand for, in milliseconds.
@@ -26,15 +27,7 @@ def check_overrides(overrides: Mapping[str, str | None]) -> dict[str, str]:
     SettingError for a name that isn't a topic setting, a null, a value it can't have, or two that
     contradict each other.
     """
-    checked = {}
-    for name, text in overrides.items():
-        setting = TOPIC_SETTINGS.get(name)
-        if setting is None:
-            raise SettingError(name, f"Unknown topic config name: {name}", did_you_mean(name, TOPIC_SETTINGS))
-        if text is None:
-            raise SettingError(name, f"{name} is null", f"it must be {setting.expected}")
-        checked[name] = setting.canonical(text)
-    return checked
+    return checked(TOPIC_SETTINGS, overrides, "topic")
 
 
 class TopicConfig:
@@ -111,12 +104,7 @@ class TopicConfig:
     @classmethod
     def of(cls, broker: BrokerConfig, overrides: Mapping[str, str | None]) -> TopicConfig:
         """What is in force for a topic with `overrides`. SettingError as in `check_overrides`."""
-        own = check_overrides(overrides)
-        values = {
-            name: setting.parse(own[name]) if name in own else broker_value(broker, name)
-            for name, setting in TOPIC_SETTINGS.items()
-        }
-        config = cls(values)
+        config = cls.in_force(broker, check_overrides(overrides))
         if config.min_compaction_lag_ms > config.max_compaction_lag_ms:
             raise SettingError(
                 "min.compaction.lag.ms",
@@ -125,6 +113,14 @@ class TopicConfig:
                 "lower the former or raise the latter",
             )
         return config
+
+    @classmethod
+    def in_force(cls, broker: BrokerConfig, own: Mapping[str, str]) -> TopicConfig:
+        """As `of`, for a topic's own settings that were checked before: the broker's may have changed since."""
+        return cls({
+            name: setting.parse(own[name]) if name in own else broker_value(broker, name)
+            for name, setting in TOPIC_SETTINGS.items()
+        })  # fmt: skip
 
     def value(self, name: str) -> Any:
         """The parsed value of any topic setting. KeyError for another name."""

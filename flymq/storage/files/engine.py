@@ -50,6 +50,7 @@ class FilesEngine(Engine):
         self._env = env
         files = env.files
         path = os.path.abspath(path)
+        self.location = path
         logs_folder = f"{path}/logs"
         is_new = not files.exists(logs_folder)
         try:
@@ -101,6 +102,12 @@ class FilesEngine(Engine):
             )
         self.cluster_id = rows["cluster.id"]
         return rows["clean"] == "true"
+
+    def disk_bytes(self) -> tuple[int, int]:
+        try:
+            return self._env.files.disk_size(self.location), self._env.files.disk_free(self.location)
+        except OSError:
+            return -1, -1
 
     def close(self) -> Token:
         result = Token()

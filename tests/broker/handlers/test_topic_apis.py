@@ -16,6 +16,7 @@ from flymq.broker.context import RequestContext, Services
 from flymq.broker.handlers import HANDLERS
 from flymq.broker.handlers.k18_api_versions import unsupported_version
 from flymq.broker.wiring import wire
+from flymq.core.features import FEATURES
 from flymq.core.settings import BROKER_SETTINGS, TOPIC_SETTINGS, BrokerConfig
 from flymq.env import Env
 from flymq.runtime.waiting import Ended, Pending
@@ -266,9 +267,7 @@ def test_api_versions_is_the_handler_table(client: Client) -> None:
         rows = {row.api_key: (row.min_version, row.max_version) for row in answer.api_keys}
         assert rows == {key: (row.advertise_min, row.max_version) for key, row in HANDLERS.items()}
     assert rows[0] == (0, 13)
-    supported = {one.name: (one.min_version, one.max_version) for one in answer.supported_features}
-    assert supported["transaction.version"] == (0, 2)
-    assert {one.name: one.max_version_level for one in answer.finalized_features}["transaction.version"] == 2
+    assert {one.name for one in answer.supported_features} == FEATURES.keys()
 
 
 @pytest.mark.parametrize(
@@ -407,7 +406,10 @@ def test_an_internal_topics_settings(client: Client) -> None:
         (2, "a b", ErrorCode.INVALID_TOPIC_EXCEPTION),
         (4, "2", ErrorCode.INVALID_REQUEST),
         (4, "x", ErrorCode.INVALID_REQUEST),
-        (8, "1", ErrorCode.INVALID_REQUEST),
+        (8, "2", ErrorCode.INVALID_REQUEST),
+        (16, "", ErrorCode.INVALID_REQUEST),
+        (32, "", ErrorCode.INVALID_REQUEST),
+        (1, "1", ErrorCode.INVALID_REQUEST),
     ],
 )
 def test_resources_that_are_not_there(client: Client, type_: int, name: str, code: ErrorCode) -> None:
