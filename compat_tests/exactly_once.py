@@ -72,12 +72,10 @@ class Member:
             self._process = None
 
 
-def fill(bootstrap: str, records: int) -> None:
-    """The input: record i has the key i."""
-    create_topic(bootstrap, INPUT, PARTITIONS)
-    create_topic(bootstrap, OUTPUT, PARTITIONS)
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "acks": "all"})
-    for i in range(records):
+def fill(bootstrap: str, numbers: range) -> None:
+    """Some of the input: record i has the key i."""
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "acks": "all", "enable.idempotence": True})
+    for i in numbers:
         producer.produce(INPUT, key=b"%d" % i, value=b"input %d" % i, partition=i % PARTITIONS)
         producer.poll(0)
     assert producer.flush(60) == 0
@@ -136,7 +134,8 @@ class Run:
         """What happened, as a line. AssertionError where a result is missing, wrong or there twice."""
         began = time.monotonic()
         bootstrap = broker.bootstrap_servers
-        fill(bootstrap, self._records)
+        create_topic(bootstrap, INPUT, PARTITIONS)
+        create_topic(bootstrap, OUTPUT, PARTITIONS)
         members = [Member(self._client, bootstrap, index, self._seed, self._log) for index in range(MEMBERS)]
         try:
             self._work(broker, members)
@@ -156,11 +155,17 @@ class Run:
     def _work(self, broker: BrokerProcess | RealKafka, members: list[Member]) -> None:
         watcher = Consumer({
             "bootstrap.servers": broker.bootstrap_servers, "group.id": GROUP, "reconnect.backoff.max.ms": 100,
-            "log_level": 0,
+            "metadata.recovery.strategy": "none", "log_level": 0,
         })  # fmt: skip
         kill_at = time.monotonic() + 2.0
+        shares = len(self._to_kill) + 1  # one is written after each kill: so every one meets work
+        share = -(-self._records // shares)
+        filled = 0
         progress, progress_at = 0, time.monotonic()
         while progress < self._records:
+            if filled < min(share * (shares - len(self._to_kill)), self._records):
+                fill(broker.bootstrap_servers, range(filled, min(filled + share, self._records)))
+                filled += share
             for member in members:
                 member.keep_running()
             time.sleep(_POLL_S)
@@ -168,7 +173,7 @@ class Run:
             if done > progress:
                 progress, progress_at = done, time.monotonic()
             assert time.monotonic() - progress_at < _STALLED_S, f"nothing was committed for a minute after {progress}"
-            if time.monotonic() >= kill_at and self._to_kill:
+            if time.monotonic() >= kill_at and self._to_kill and progress:
                 self._kill(broker, members)
                 kill_at = time.monotonic() + self._random.uniform(*_BETWEEN_KILLS_S)
         watcher.close()
