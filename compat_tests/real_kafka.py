@@ -54,6 +54,7 @@ class RealKafka:
             **{f"{topic}.replication.factor": 1 for topic in replicated},
             **{f"{topic}.min.isr": 1 for topic in replicated[1:]},
             "offsets.topic.num.partitions": 1,  # 50 take a second to create
+            "transaction.state.log.num.partitions": 1,
             "group.initial.rebalance.delay.ms": 0,
         }
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
 import pytest
 
-from compat_tests.broker_process import BrokerProcess
-from compat_tests.real_kafka import RealKafka
 from flymq import AsyncFlyMQClient, FlyMQClient
 from flymq.client.admin.types import OffsetChange, PartitionInfo, PartitionLag, TopicInfo
 from flymq.client.errors import (
@@ -34,33 +31,10 @@ from tests.client.members import live_member
 pytestmark = pytest.mark.compat
 
 TIMEOUT_S = 20.0  # what does not come by then never comes
-_numbers = itertools.count(1)
 
 MESSAGES = 4
 # Of the log's own clock: the first message of `filled` has this timestamp, each later one is a second younger.
 NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module", params=["flymq", "kafka"])
-def bootstrap_servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of one broker of each kind, for all tests."""
-    folder = tmp_path_factory.mktemp("data")
-    make: Callable[[], Any] = (
-        (lambda: BrokerProcess(folder)) if request.param == "flymq" else (lambda: RealKafka(folder))
-    )
-    with make() as broker:
-        yield broker.bootstrap_servers
-
-
-@pytest.fixture(scope="module")
-def client(bootstrap_servers: str) -> Iterator[FlyMQClient]:
-    with FlyMQClient(bootstrap_servers) as client:
-        yield client
-
-
-@pytest.fixture
-def fresh_name() -> Callable[..., str]:
-    return lambda prefix="t": f"{prefix}-{next(_numbers)}"
 
 
 @pytest.fixture
@@ -81,11 +55,6 @@ def filled(client: FlyMQClient, topic: str) -> str:
     ]
     client.produce_many(topic, items).raise_for_errors()
     return topic
-
-
-@pytest.fixture
-def group(fresh_name: Callable[..., str]) -> str:
-    return fresh_name("group")
 
 
 def texts(messages: Any) -> list[str]:

@@ -28,7 +28,7 @@ def cli() -> str:
         "`flymq-cli` talks to a broker, FlyMQ's or any Kafka's; `flymq` runs one.",
     ]
     for name, command in (("flymq-cli", flymq_cli), ("flymq", flymq)):
-        for context in _contexts(command, click.Context(command, info_name=name)):
+        for context in _contexts(command, click.Context(command, info_name=name, **command.context_settings)):
             parts.append(_command(context))
     return "\n\n".join(parts) + "\n"
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _BUDGET_S = 0.3
 _METADATA, _METADATA_VERSION = 3, 4
 _LIST_GROUPS, _LIST_GROUPS_VERSION = 16, 1
+_LIST_TRANSACTIONS, _LIST_TRANSACTIONS_VERSION = 66, 0
 
 
 def complete_topics(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -26,6 +27,11 @@ def complete_topics(context: click.Context, parameter: click.Parameter, incomple
 def complete_groups(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Groups that begin so."""
     return _complete(context, incomplete, _groups)
+
+
+def complete_transactional_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Transactional ids that begin so."""
+    return _complete(context, incomplete, _transactional_ids)
 
 
 def _complete(context: click.Context, incomplete: str, ask: Any) -> list[str]:
@@ -54,6 +60,11 @@ def _topics(servers: str) -> list[str]:
 
 def _groups(servers: str) -> list[str]:
     return [group.group_id for group in _ask(servers, _LIST_GROUPS, _LIST_GROUPS_VERSION).groups]
+
+
+def _transactional_ids(servers: str) -> list[str]:
+    answer = _ask(servers, _LIST_TRANSACTIONS, _LIST_TRANSACTIONS_VERSION)
+    return [transaction.transactional_id for transaction in answer.transaction_states]
 
 
 def _ask(servers: str, key: int, version: int, **fields: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flymq_cli.complete import complete_groups, complete_topics
+from flymq_cli.complete import complete_groups, complete_topics, complete_transactional_ids
 from flymq_cli.messages import FORMAT_HELP
 
 if TYPE_CHECKING:
@@ -25,6 +25,20 @@ def topics_argument() -> Decorator:
 
 def group_argument() -> Decorator:
     return click.argument("group", shell_complete=complete_groups)
+
+
+def transactional_id_argument() -> Decorator:
+    return click.argument("transactional_id", shell_complete=complete_transactional_ids)
+
+
+def duration_option(name: str, help_: str, default: str | None = None) -> Decorator:
+    """Seconds, of what is written like 90s or 1h30m."""
+    from flymq_cli.positions import parse_duration
+
+    return click.option(
+        name, metavar="DURATION", default=default, help=help_,
+        callback=lambda context, parameter, value: None if value is None else parse_duration(value),
+    )
 
 
 def count_option(help_: str, default: int | None = None) -> Decorator:

@@ -16,6 +16,7 @@ from flymq_cli.errors import HintedUsageError
 _WORDS = {"earliest": "earliest", "start": "earliest", "latest": "latest", "end": "latest"}
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"(-?)((?:\d+(?:\.\d+)?(?:ms|[smhdw]))+)")
+_PARTS = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 _EPOCH_S_DIGITS_MAX = 10
 _HINT = "give N, -N (the last N), earliest, latest{} @TIME (2026-01-31T12:00, ms since 1970, -1h){}"
@@ -68,6 +69,13 @@ def parse_place(text: str, now: datetime | None = None) -> Place:
             raise _wrong(text, _PLACE_HINT)
         return when
     return _place(text, text, _PLACE_HINT)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds, of what is written like 90s or 1h30m. Raises a usage error."""
+    if not _PARTS.fullmatch(text):
+        raise HintedUsageError(f"{text} is no duration", "write it like 90s, 15m or 1h30m: ms s m h d w")
+    return _duration(text).total_seconds()
 
 
 def _place(text: str, whole: str, hint: str = _RANGE_HINT) -> Place:

@@ -7,6 +7,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from flymq_cli.errors import PARTLY, CliError, exit_code, hint_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -59,6 +61,27 @@ class Sender:
         self._bytes += size
         while len(self._outstanding) > _RECORDS_MAX or self._bytes > _BYTES_MAX:
             self._settle()
+
+    @contextlib.contextmanager
+    def finished(self, done: Callable[[int], str]) -> Iterator[None]:
+        """Within, records are sent; at the end, all are acknowledged. Where something failed, then or now, after some
+        had arrived, that is raised as partly done: `done(count)` says what was before that.
+        """
+        failure: Exception | None = None
+        try:
+            yield
+        except Exception as error:
+            failure = error
+        try:
+            self.finish()
+        except Exception as error:
+            failure = failure or error
+        if failure is None:
+            return
+        if not self.acknowledged or exit_code(failure) is None:
+            raise failure
+        hint = "; ".join(filter(None, (done(self.acknowledged), hint_of(failure))))
+        raise CliError(str(failure), hint, PARTLY) from failure
 
     def settle_done(self) -> None:
         """Count what is acknowledged by now; waits for nothing."""

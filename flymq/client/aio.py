@@ -24,13 +24,16 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 from flymq.client.admin.cluster import ClusterAdmin
 from flymq.client.admin.groups import GroupAdmin
 from flymq.client.admin.topics import TopicAdmin
+from flymq.client.admin.transactions import TransactionAdmin
 from flymq.client.client import Deserializer, FlyMQClient
-from flymq.client.consumer import AnyPartition, Consumer
-from flymq.client.errors import ClosedError, InvalidArgumentError
+from flymq.client.consumer import Consumer
+from flymq.client.errors import ClosedError, InvalidArgumentError, TransactionError
 from flymq.client.messages import Message, Partition, ProduceReport, RecordMetadata
+from flymq.client.positions import AnyPartition
 from flymq.client.producer import Headers, Producer, Serializer
 from flymq.client.reader import Position
 from flymq.client.threads import RequestThreads, Sender, Worker, aside
+from flymq.client.transactions import Transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,6 +75,10 @@ class AsyncTopicAdmin(_Behind[TopicAdmin]):
     delete = _awaited(TopicAdmin.delete)
     offsets = _awaited(TopicAdmin.offsets)
     config = _awaited(TopicAdmin.config)
+    set_config = _awaited(TopicAdmin.set_config)
+    unset_config = _awaited(TopicAdmin.unset_config)
+    add_partitions = _awaited(TopicAdmin.add_partitions)
+    trim = _awaited(TopicAdmin.trim)
 
 
 class AsyncGroupAdmin(_Behind[GroupAdmin]):
@@ -84,6 +91,7 @@ class AsyncGroupAdmin(_Behind[GroupAdmin]):
     members = _awaited(GroupAdmin.members)
     reset = _awaited(GroupAdmin.reset)
     delete = _awaited(GroupAdmin.delete)
+    delete_offsets = _awaited(GroupAdmin.delete_offsets)
 
 
 class AsyncClusterAdmin(_Behind[ClusterAdmin]):
@@ -92,6 +100,16 @@ class AsyncClusterAdmin(_Behind[ClusterAdmin]):
     info = _awaited(ClusterAdmin.info)
     brokers = _awaited(ClusterAdmin.brokers)
     api_versions = _awaited(ClusterAdmin.api_versions)
+
+
+class AsyncTransactionAdmin(_Behind[TransactionAdmin]):
+    """`TransactionAdmin`, awaited."""
+
+    list = _awaited(TransactionAdmin.list)
+    describe = _awaited(TransactionAdmin.describe)
+    producers = _awaited(TransactionAdmin.producers)
+    find_hanging = _awaited(TransactionAdmin.find_hanging)
+    abort = _awaited(TransactionAdmin.abort)
 
 
 class AsyncProducer:
@@ -156,9 +174,9 @@ class AsyncProducer:
         """See `Producer.flush`; every `send` that is awaited is flushed anyway."""
         await self._run(lambda: self._producer().flush(timeout))
 
-    def transaction(self) -> Any:
-        """See `Producer.transaction`."""
-        return Producer.transaction(self)  # type: ignore[arg-type]  # it needs nothing of it
+    def transaction(self) -> AsyncTransaction:
+        """See `Producer.transaction`; the errors come when it is entered."""
+        return AsyncTransaction(lambda: self._producer().transaction(), self._run)
 
     async def close(self, timeout: float = 5.0) -> None:
         """See `Producer.close`."""
@@ -185,6 +203,50 @@ class AsyncProducer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+class AsyncTransaction:
+    """`Transaction`, awaited: `async with producer.transaction() as transaction`."""
+
+    def __init__(
+        self, make: Callable[[], Transaction], run: Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
+    ) -> None:
+        self._make = make
+        self._run = run
+        self._sync: Transaction | None = None
+
+    def _entered(self) -> Transaction:
+        if self._sync is None:
+            raise TransactionError("the transaction is not open", hint="use it within its `async with`")
+        return self._sync
+
+    async def send_offsets(self, consumer: AsyncConsumer) -> None:
+        """See `Transaction.send_offsets`."""
+        await consumer._run(lambda: self._entered().send_offsets(consumer._sync))
+
+    async def abort(self) -> None:
+        """See `Transaction.abort`."""
+        await self._run(self._entered().abort)
+
+    async def __aenter__(self) -> Self:
+        entering = asyncio.ensure_future(self._run(self._enter))
+        try:
+            await asyncio.shield(entering)
+        except asyncio.CancelledError:  # nobody else would end what it begins
+            await asyncio.wait([entering])
+            if entering.exception() is None:
+                await self.abort()
+            raise
+        return self
+
+    def _enter(self) -> None:
+        self._sync = self._make()
+        self._sync.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._run(lambda: self._entered().__exit__(kind, error, trace))
 
 
 _END = object()
@@ -261,7 +323,7 @@ class AsyncConsumer:
             self._waits_for_one = False  # it ends because of us, and not the iteration
             self._sync.stop()
             await asyncio.wait([wait])
-            self._sync._stopping = False  # that was not meant for who comes next
+            self._sync.unstop()  # that was not meant for who comes next
             if self._wait is wait:
                 messages = [] if wait.exception() else _messages(wait.result())
                 self._wait = self._worker.run(partial(_put_back, self._sync, messages)) if messages else None
@@ -321,6 +383,10 @@ class AsyncConsumer:
     async def seek_to_end(self, *partitions: AnyPartition) -> None:
         """See `Consumer.seek_to_end`."""
         await self._run(lambda: self._sync.seek_to_end(*partitions))
+
+    async def seek_to_committed(self, *partitions: AnyPartition) -> None:
+        """See `Consumer.seek_to_committed`."""
+        await self._run(lambda: self._sync.seek_to_committed(*partitions))
 
     async def seek_to_time(self, when: datetime | int, *partitions: AnyPartition) -> None:
         """See `Consumer.seek_to_time`."""
@@ -407,6 +473,7 @@ class AsyncFlyMQClient(_Behind[FlyMQClient]):
         self.topics = AsyncTopicAdmin(sync.topics, threads)
         self.groups = AsyncGroupAdmin(sync.groups, threads)
         self.cluster = AsyncClusterAdmin(sync.cluster, threads)
+        self.transactions = AsyncTransactionAdmin(sync.transactions, threads)
         self._open: set[AsyncConsumer | AsyncProducer] = set()
         self._shared = self.producer()
         self._closed = False
@@ -488,9 +555,14 @@ class AsyncFlyMQClient(_Behind[FlyMQClient]):
         self._open.add(consumer)
         return consumer
 
-    def producer(self, **kafka: Any) -> AsyncProducer:
+    def producer(
+        self, *, transactional_id: str | None = None, transaction_timeout: float = 60.0, **kafka: Any
+    ) -> AsyncProducer:
         """See `FlyMQClient.producer`; connects when it is entered, or with the first record."""
-        producer = AsyncProducer(partial(self._sync.producer, **kafka), self._threads, self._open.discard)
+        make = partial(
+            self._sync.producer, transactional_id=transactional_id, transaction_timeout=transaction_timeout, **kafka
+        )
+        producer = AsyncProducer(make, self._threads, self._open.discard)
         self._open.add(producer)
         return producer
 

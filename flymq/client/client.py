@@ -17,6 +17,7 @@ from typing import Any, Self
 from flymq.client.admin.cluster import ClusterAdmin
 from flymq.client.admin.groups import GroupAdmin
 from flymq.client.admin.topics import TopicAdmin
+from flymq.client.admin.transactions import TransactionAdmin
 from flymq.client.connection import Connection
 from flymq.client.consumer import Consumer
 from flymq.client.errors import ClosedError
@@ -220,10 +221,20 @@ class FlyMQClient:
         """Write all items: values, (key, value) pairs, or mappings. See `Producer.send_many`."""
         return self._shared_producer().send_many(topic, items)
 
-    def producer(self, **kafka: Any) -> Producer:
-        """A producer of its own, with kafka-python's settings. See `Producer`."""
+    def producer(
+        self, *, transactional_id: str | None = None, transaction_timeout: float = 60.0, **kafka: Any
+    ) -> Producer:
+        """A producer of its own, with kafka-python's settings. See `Producer`; `Producer.transaction` needs a
+        `transactional_id`.
+        """
         self._check_open()
-        producer = Producer(self.connection, on_close=self._open.discard, **{**self._serializers, **kafka})
+        producer = Producer(
+            self.connection,
+            transactional_id=transactional_id,
+            transaction_timeout=transaction_timeout,
+            on_close=self._open.discard,
+            **{**self._serializers, **kafka},
+        )
         self._open.add(producer)
         return producer
 
@@ -251,6 +262,11 @@ class FlyMQClient:
     def cluster(self) -> ClusterAdmin:
         """The brokers, and what they can do."""
         return ClusterAdmin(self.connection)
+
+    @cached_property
+    def transactions(self) -> TransactionAdmin:
+        """List and describe transactions; find those that hang, and abort them."""
+        return TransactionAdmin(self.connection)
 
     def create_topic(
         self,

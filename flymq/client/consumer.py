@@ -11,7 +11,6 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,13 +26,19 @@ from flymq.client.errors import (
     NoCommittedOffsetError,
     translate,
 )
-from flymq.client.kafka_python import bounded, commit_offsets, rebalance_listener, topic_partition
-from flymq.client.messages import Message, Partition, timestamp_ms
+from flymq.client.kafka_python import (
+    bounded,
+    commit_offsets,
+    rebalance_listener,
+    require_stable_offsets,
+    topic_partition,
+)
+from flymq.client.messages import Message, Partition
 from flymq.client.offsets import Offsets
+from flymq.client.positions import Positioned
 from flymq.client.progress import Progress
 from flymq.client.subscribing import (
     Topics,
-    as_partition,
     check_settings,
     hint_at_old,
     is_joining,
@@ -51,12 +56,11 @@ _KEEPALIVE_S = 1.0
 _RETRY_MS = 20
 _LAST_COMMIT_S = 5.0
 
-AnyPartition = Partition | tuple[str, int]
 Deserializer = Callable[[bytes], Any]
 OnPartitions = Callable[[list[Partition]], object]
 
 
-class Consumer:
+class Consumer(Positioned):
     """Iterate over it, with or without `with`; nothing is connected before. Made by `FlyMQClient.consumer`.
 
         with client.consumer("orders", group_id="kitchen") as consumer:
@@ -123,6 +127,7 @@ class Consumer:
         self._assigned: list[Partition] = []
         self._joined: list[Partition] | None = None  # by the listener, for the next look
         self._resumed: dict[Partition, int] = {}
+        self._began: dict[Partition, int] = {}  # the first offset of each that we got
         self._left_at: dict[Partition, int] = {}  # where we were, when it was taken from us
         self._member = False  # once it was, it stays so
         self._hinted = False
@@ -203,6 +208,10 @@ class Consumer:
         self._stopping = True
         self._service_at = 0.0
 
+    def unstop(self) -> None:
+        """A `stop` that has ended nothing yet is not meant any more."""
+        self._stopping = False
+
     # -- fetching ---------------------------------------------------------------------------------
 
     def _more(self, timeout: float = math.inf) -> bool:
@@ -235,6 +244,7 @@ class Consumer:
         self._polled_at = time.monotonic()
         for partition, found in records.items():
             self._buffer.add(Partition(*partition), [Message.of_record(record) for record in found])
+            self._began.setdefault(Partition(*partition), found[0].offset)
         if self._joined is not None:
             self._begin_with(self._joined)
 
@@ -265,6 +275,7 @@ class Consumer:
             isolation_level=self._isolation,
             **self._settings,
         )
+        require_stable_offsets(self._kafka)
         try:
             subscribe(self._kafka, self._connection, self._topics, rebalance_listener(self))
         except BaseException as error:
@@ -432,6 +443,35 @@ class Consumer:
         else:
             self._commit(wanted)
 
+    def offsets_to_send(self) -> tuple[dict[Partition, int], Any]:
+        """For a transaction: what `commit()` would commit now, and as which member: kafka-python's word for that.
+
+        Raises `CommitFailedError` where partitions of messages that are not committed are another member's by now.
+        """
+        if self._closed:
+            raise ClosedError("the consumer is closed", hint="send its offsets before it is")
+        if self._auto_commit:
+            raise InvalidArgumentError(
+                "the consumer commits by itself, whatever becomes of the transaction",
+                hint="client.consumer(..., auto_commit=False)",
+            )
+        self._start()
+        self._progress.end_turn()
+        self._end_rebalance(self._connection.timeout)
+        offsets, member = self._progress.uncommitted(), self._kafka.group_metadata()
+        lost = self._progress.take_lost()
+        if lost or (offsets and member.generation_id < 0):
+            raise CommitFailedError(
+                f"send offsets of group {self.group_id}: with messages that are not committed, "
+                f"{', '.join(map(str, lost or offsets))} went to another member",
+                hint="leave the transaction, which aborts it; those messages are read again",
+            )
+        return offsets, member
+
+    def offsets_sent(self, offsets: dict[Partition, int]) -> None:
+        """The group has them, by way of a transaction."""
+        self._progress.committed(offsets)
+
     def _commit(self, offsets: dict[Partition, int], timeout: float | None = None) -> None:
         if offsets:
             self._offsets.commit(offsets, timeout)
@@ -461,83 +501,6 @@ class Consumer:
             self._commit(self._progress.uncommitted(), timeout)
         except FlyMQError as error:
             logger.warning("%s: %s, so some messages come again", when, error)
-
-    # -- positions --------------------------------------------------------------------------------
-
-    def assignment(self) -> list[Partition]:
-        """The partitions that are ours, sorted; those of a rebalance under way not yet."""
-        return list(self._assigned)
-
-    def position(self, partition: AnyPartition) -> int:
-        """The offset of the partition's next message that the loop would get."""
-        wanted = self._ours(partition)
-        buffered = self._buffer.offset(wanted)
-        return self._offsets.position(wanted) if buffered is None else buffered
-
-    def committed(self, partition: AnyPartition) -> int | None:
-        """What the group has committed for it; None for nothing."""
-        self._start()
-        wanted = as_partition(partition)
-        return self._offsets.committed([wanted]).get(wanted)
-
-    def lag(self) -> dict[Partition, int]:
-        """For each partition that is ours, how many offsets are between the loop and the end."""
-        self._join()
-        ends = self._offsets.ends(self._assigned)
-        return {partition: max(0, end - self.position(partition)) for partition, end in ends.items()}
-
-    def seek(self, partition: AnyPartition, offset: int) -> None:
-        """Go on at this offset of a partition that is ours. The next commit covers what is before it."""
-        wanted = self._ours(partition)
-        if not isinstance(offset, int) or offset < 0:
-            raise InvalidArgumentError(f"seek {wanted}: there is no offset {offset!r}", hint="offsets begin at 0")
-        self._buffer.drop(wanted)
-        self._kafka.seek(topic_partition(wanted), offset)
-        self._progress.drop_in_hand([wanted])
-        self._progress.finish(wanted, offset)
-
-    def seek_to_beginning(self, *partitions: AnyPartition) -> None:
-        """Go back to the log start offset: of these, or of all that are ours."""
-        for partition, offset in self._offsets.beginnings(self._ours_or_all(partitions)).items():
-            self.seek(partition, offset)
-
-    def seek_to_end(self, *partitions: AnyPartition) -> None:
-        """Skip what is there: of these, or of all that are ours."""
-        for partition, offset in self._offsets.ends(self._ours_or_all(partitions)).items():
-            self.seek(partition, offset)
-
-    def seek_to_time(self, when: datetime | int, *partitions: AnyPartition) -> None:
-        """Go to the first message at or after `when` (aware datetime, or ms since the epoch); the end without one."""
-        wanted = self._ours_or_all(partitions)
-        for partition, offset in self._offsets.at_time(wanted, timestamp_ms(when)).items():
-            self.seek(partition, offset)
-
-    def pause(self, *partitions: AnyPartition) -> None:
-        """No messages of these, or of any, until `resume`; the membership goes on."""
-        for partition in self._ours_or_all(partitions):
-            offset = self._buffer.offset(partition)
-            self._buffer.drop(partition)
-            self._kafka.pause(topic_partition(partition))
-            if offset is not None:  # kafka-python is past what was buffered
-                self._kafka.seek(topic_partition(partition), offset)
-
-    def resume(self, *partitions: AnyPartition) -> None:
-        """Undo `pause`."""
-        self._kafka.resume(*map(topic_partition, self._ours_or_all(partitions)))
-
-    def _ours(self, partition: AnyPartition) -> Partition:
-        wanted = as_partition(partition)
-        self._join()
-        if wanted not in self._assigned:
-            raise InvalidArgumentError(
-                f"{wanted} is not assigned to this consumer",
-                hint=f"it has {', '.join(map(str, self._assigned)) or 'no partitions now'}",
-            )
-        return wanted
-
-    def _ours_or_all(self, partitions: Sequence[AnyPartition]) -> list[Partition]:
-        self._join()
-        return [self._ours(partition) for partition in partitions] if partitions else list(self._assigned)
 
     # -- the end ----------------------------------------------------------------------------------
 

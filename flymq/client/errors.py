@@ -93,6 +93,13 @@ class NoCommittedOffsetError(FlyMQError, LookupError):
     hint = 'start with auto_offset_reset="earliest" or "latest" once'
 
 
+class TransactionalIdNotFoundError(FlyMQError, LookupError):
+    """No producer of this transactional_id has been there, or not for so long that it is forgotten."""
+
+    code = "TRANSACTIONAL_ID_NOT_FOUND"
+    hint = "list what there is: client.transactions.list()"
+
+
 class TopicExistsError(FlyMQError, ValueError):
     """A topic of this name is already there."""
 
@@ -134,6 +141,26 @@ class CommitFailedError(FlyMQError, RuntimeError):
 
     code = "ILLEGAL_GENERATION"
     hint = "process faster, or raise max_poll_interval_ms; processing has to bear repetition"
+
+
+class TransactionError(FlyMQError, RuntimeError):
+    """Not in this state of the producer: a send outside of a transaction, or a transaction in another."""
+
+    code = "INVALID_TXN_STATE"
+    hint = "send within `with producer.transaction():`"
+
+
+class ProducerFencedError(FlyMQError, RuntimeError):
+    """Another producer has this transactional_id now, or the broker ended a transaction that took too long.
+
+    Nothing of the open transaction is seen by who reads committed messages. The producer is of no use any more.
+    """
+
+    code = "PRODUCER_FENCED"
+    hint = (
+        "a newer producer has this transactional_id, or the transaction took longer than its transaction_timeout; "
+        "let one producer at a time have the id, and make a new one"
+    )
 
 
 class SerializationError(FlyMQError, TypeError):
@@ -215,6 +242,10 @@ _BY_CODE: dict[str, type[FlyMQError]] = {
     "UNKNOWN_MEMBER_ID": CommitFailedError,
     "REBALANCE_IN_PROGRESS": CommitFailedError,
     "FENCED_INSTANCE_ID": CommitFailedError,
+    "INVALID_TXN_STATE": TransactionError,
+    "PRODUCER_FENCED": ProducerFencedError,
+    "INVALID_PRODUCER_EPOCH": ProducerFencedError,
+    "TRANSACTIONAL_ID_NOT_FOUND": TransactionalIdNotFoundError,
     "UNSUPPORTED_VERSION": UnsupportedError,
     "UNSUPPORTED_FOR_MESSAGE_FORMAT": UnsupportedError,
     "UNSUPPORTED_COMPRESSION_TYPE": UnsupportedError,
@@ -233,6 +264,8 @@ _BY_CODE: dict[str, type[FlyMQError]] = {
     "INVALID_GROUP_ID": InvalidArgumentError,
     "INVALID_SESSION_TIMEOUT": InvalidArgumentError,
     "INVALID_TIMESTAMP": InvalidArgumentError,
+    "INVALID_REGULAR_EXPRESSION": InvalidArgumentError,
+    "INVALID_TRANSACTION_TIMEOUT": InvalidArgumentError,
 }
 _BY_CLASS: dict[str, type[FlyMQError]] = {
     "KafkaTimeoutError": RequestTimeoutError,
@@ -243,6 +276,7 @@ _BY_CLASS: dict[str, type[FlyMQError]] = {
     "UnknownBrokerIdError": BrokerUnavailableError,
     "AuthorizationError": AuthorizationError,
     "CommitFailedError": CommitFailedError,
+    "TransactionAbortedError": TransactionError,
     "NoOffsetForPartitionError": NoCommittedOffsetError,
     "KafkaConfigurationError": InvalidArgumentError,
     "IllegalArgumentError": InvalidArgumentError,

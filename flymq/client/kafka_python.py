@@ -96,7 +96,7 @@ def survive_refusals(producer: Any) -> None:
     everything from then on. Java's goes on under a new epoch; so does this one.
     """
     manager = producer._transaction_manager
-    if manager is None:
+    if manager is None or manager.is_transactional():
         return
     classify = manager.classify_batch_error
 
@@ -110,6 +110,56 @@ def survive_refusals(producer: Any) -> None:
         return manager.ERROR_CLASS_NEEDS_PRODUCER_ID_RESET
 
     manager.classify_batch_error = classified
+
+
+def fail_whole_transactions(producer: Any) -> None:
+    """To be called before it sends anything: a record that is not written makes its transaction one to abort.
+
+    kafka-python commits a transaction without the records that were not acknowledged in time, and begins a new epoch in
+    the middle of it, which ends it on the broker.
+    """
+    manager = producer._transaction_manager
+    classify = manager.classify_batch_error
+
+    def classified(error: Any, batch: Any, **more: Any) -> Any:
+        if manager.has_fatal_error():
+            return manager.ERROR_CLASS_RETRIABLE  # stays as it is
+        found = classify(error, batch, **more)
+        return found if found == manager.ERROR_CLASS_FATAL else manager.ERROR_CLASS_ABORTABLE
+
+    manager.classify_batch_error = classified
+    # It can't, and says so where nobody waits for it.
+    manager.reset_producer_id = lambda: None
+    # The flush that it begins at the end of a transaction has no end: from then on, each record would be a batch.
+    accumulator = producer._accumulator
+    flushes = accumulator.flush_in_progress
+    accumulator.flush_in_progress = lambda: manager.is_completing() or flushes()
+
+
+def begin_epoch(manager: Any) -> Any:
+    """Let a transactional producer number its records anew, between two transactions; what to wait for.
+
+    Records that were numbered and not written leave a gap, which a broker takes for a loss: after an abort, Java's
+    producer does this, too.
+    """
+    from kafka.producer.transaction_manager import InitProducerIdHandler, TransactionState
+
+    with manager._lock:
+        manager._transition_to(TransactionState.BUMPING_PRODUCER_EPOCH)
+        manager._sequence_numbers.clear()
+        manager._last_acked_offset.clear()
+        request = InitProducerIdHandler(manager, manager.transaction_timeout_ms, is_epoch_bump=True)
+        manager._enqueue_request(request)
+        return request.result
+
+
+def require_stable_offsets(consumer: Any) -> None:
+    """Committed offsets that a transaction is about to change are waited for, as by Java's consumer: kafka-python takes
+    the old ones, unless it reads committed messages only.
+    """
+    from kafka.protocol.consumer import IsolationLevel
+
+    consumer._coordinator._isolation_level = IsolationLevel.READ_COMMITTED
 
 
 class Rebalanced(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -21,12 +22,13 @@ from flymq.client.errors import (
     RequestTimeoutError,
     SerializationError,
     TopicNotFoundError,
-    UnsupportedError,
+    TransactionError,
     did_you_mean,
     translate,
 )
 from flymq.client.kafka_python import forget_deleted_topics, survive_refusals
 from flymq.client.messages import NO_TIMESTAMP, ProduceReport, RecordMetadata, timestamp_ms
+from flymq.client.transactions import Coordination, Transaction, settings_of
 from flymq_protocol.errors import ErrorCode
 
 Serializer = Callable[[Any], bytes]
@@ -92,6 +94,10 @@ class Producer:
 
     `settings` are kafka-python's, such as linger_ms, batch_size, compression_type, acks. Connects when it is made:
     raises `BrokerUnavailableError`, `InvalidArgumentError`.
+
+    With a `transactional_id`, it sends in transactions only: see `transaction`. When it is made, an earlier producer of
+    the same id is fenced, and what that one left open is aborted. The broker aborts a transaction that takes longer
+    than `transaction_timeout` seconds.
     """
 
     def __init__(
@@ -100,11 +106,17 @@ class Producer:
         *,
         key_serializer: Serializer | None = None,
         value_serializer: Serializer | None = None,
+        transactional_id: str | None = None,
+        transaction_timeout: float = 60.0,
         on_close: Callable[[Producer], None] | None = None,
         **settings: Any,
     ) -> None:
-        if "transactional_id" in settings:
-            raise _no_transactions()
+        if "transaction_timeout_ms" in settings:
+            raise InvalidArgumentError(
+                "transaction_timeout_ms is not for a producer of FlyMQ", hint="use transaction_timeout, in seconds"
+            )
+        if transactional_id is not None:
+            settings = {**settings_of(transactional_id, transaction_timeout), **settings}
         if settings.get("acks", -1) not in _ACKS:
             raise InvalidArgumentError(f"acks is {settings['acks']!r}", hint='it is one of 0, 1, "all"')
         self._connection = connection
@@ -125,6 +137,13 @@ class Producer:
         self._metadata = self._kafka._metadata
         self._metadata.config["retry_backoff_ms"] = _METADATA_RETRY_MS
         self._unacknowledged = self._kafka.config["acks"] == 0
+        self._transactions: Coordination | None = None
+        if transactional_id is not None:
+            try:
+                self._transactions = Coordination(self._kafka, connection.timeout)
+            except BaseException:
+                self._abandon()
+                raise
 
     def send(
         self,
@@ -143,10 +162,13 @@ class Producer:
         `headers`: a mapping or pairs, of str to bytes or str. `timestamp`: ms since the epoch, or an aware datetime.
 
         Raises `SerializationError`, `InvalidArgumentError`, `InvalidTopicError`, `TopicNotFoundError`,
-        `PartitionNotFoundError`, `MessageTooLargeError`; what happens later is in the future.
+        `PartitionNotFoundError`, `MessageTooLargeError`, `TransactionError`; what happens later is in the future, and
+        makes the end of its transaction, if it is in one, fail.
         """
         if self._closed:
             raise ClosedError("the producer is closed")
+        if self._transactions is not None and not self._transactions.open:
+            raise TransactionError(f"produce to {topic}: no transaction of this producer is open")
         if not isinstance(topic, str) or topic not in self._known:
             self._meet(topic)
         if partition is not None and (not isinstance(partition, int) or isinstance(partition, bool)):
@@ -169,6 +191,8 @@ class Producer:
         except FlyMQError:
             raise
         except Exception as error:
+            if partition is not None and isinstance(error, ValueError) and self._has_grown(topic, partition):
+                return self.send(topic, value, key=key, partition=partition, headers=headers, timestamp=timestamp)
             raise self._send_failure(error, topic, partition) from error
         return SendFuture(future, topic, unacknowledged=self._unacknowledged)
 
@@ -198,20 +222,33 @@ class Producer:
         except Exception as error:
             raise translate(error, "flush the producer") from error
 
-    def transaction(self) -> Any:
-        """All or nothing. Not there yet: raises `UnsupportedError`."""
-        raise _no_transactions()
+    def transaction(self) -> Transaction:
+        """All or nothing: what is sent within `with producer.transaction()`, from whatever thread. See `Transaction`.
+
+        Raises `TransactionError` for a producer without a transactional_id.
+        """
+        if self._closed:
+            raise ClosedError("the producer is closed")
+        if self._transactions is None:
+            raise TransactionError(
+                "the producer has no transactional_id",
+                hint='client.producer(transactional_id="..."): a name that stays the same from run to run',
+            )
+        return Transaction(self._transactions)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Flush for at most `timeout` seconds, and disconnect. Harmless a second time.
+        """Flush for at most `timeout` seconds, and disconnect. Harmless a second time. Aborts an open transaction.
 
         Raises `RequestTimeoutError` where something was not acknowledged in time: it has failed, or is lost.
         """
         if self._closed:
             return
         self._closed = True
+        deadline = time.monotonic() + timeout
+        if self._transactions is not None:
+            self._transactions.close(timeout)
         try:
-            self._kafka.close(timeout=timeout)
+            self._kafka.close(timeout=max(0.0, deadline - time.monotonic()))
         except Exception as error:
             self._abandon()
             raise translate(error, "close the producer") from error
@@ -271,6 +308,13 @@ class Producer:
                 self._known.discard(gone)
                 self._metadata._topics.discard(gone)
 
+    def _has_grown(self, topic: str, partition: int) -> bool:
+        """Whether the topic has that partition now, and had not when we looked last."""
+        if partition in self._kafka.partitions_for(topic):
+            return False
+        self._drop_deleted()
+        return topic in self._known and partition in self._kafka.partitions_for(topic)
+
     def _check_exists(self, topic: str, more: str = "") -> None:
         try:
             known = self._connection.admin().list_topics()
@@ -283,6 +327,8 @@ class Producer:
             raise TopicNotFoundError(", ".join(filter(None, (f"there is no topic {topic}", more))), hint=hint)
 
     def _send_failure(self, error: Exception, topic: str, partition: int | None) -> FlyMQError:
+        if self._transactions is not None and (failed := self._transactions.failure(f"produce to {topic}")):
+            return failed
         failure = _failure(error, topic)
         if isinstance(failure, RequestTimeoutError):  # the topic may have been deleted since we met it
             self._known.discard(topic)
@@ -394,9 +440,3 @@ def _header_pairs(pairs: Iterable[Any]) -> Iterator[tuple[str, bytes]]:
                 f"the value of header {name!r} is bytes or str, not {type(value).__name__}", hint="encode it"
             )
         yield name, value if isinstance(value, bytes) else value.encode()
-
-
-def _no_transactions() -> UnsupportedError:
-    return UnsupportedError(
-        "transactions are not there yet", hint="produce without, and let the reader drop what it has seen"
-    )

@@ -20,6 +20,7 @@ class Progress:
         self._finished: dict[Partition, int] = {}
         self._committed: dict[Partition, int] = {}
         self._aside: dict[Partition, tuple[int, int | None]] = {}
+        self._lost: set[Partition] = set()  # with something finished that nobody has committed
 
     def take_batch(self, messages: Iterable[Message[Any, Any]]) -> None:
         """They are in hand, together."""
@@ -74,6 +75,7 @@ class Progress:
         """Somebody else's from here on."""
         partitions = list(partitions)
         self.drop_in_hand(partitions)
+        self._lost.update(self.uncommitted(partitions))
         for partition in partitions:
             self._finished.pop(partition, None)
             self._committed.pop(partition, None)
@@ -94,7 +96,15 @@ class Progress:
                 self._finished[partition], committed = self._aside[partition]
                 if committed is not None:
                     self._committed[partition] = committed
+                del self._aside[partition]
+        self._lost.update(p for p, (finished, committed) in self._aside.items() if finished != committed)
         self._aside.clear()
+
+    def take_lost(self) -> list[Partition]:
+        """Those that were given up, since the last call, with something finished and not committed; sorted."""
+        lost = sorted(self._lost)
+        self._lost.clear()
+        return lost
 
 
 def _partition_of(message: Message[Any, Any]) -> Partition:

@@ -36,7 +36,7 @@ COMMANDS = list(commands())
 
 def test_every_command_is_there() -> None:
     assert {path[0] for path in COMMANDS if path} == {
-        "produce", "consume", "subscribe", "tail", "topics", "groups", "cluster", "health", "bench", "context",
+        "produce", "consume", "subscribe", "tail", "topics", "groups", "txns", "cluster", "health", "bench", "context",
         "completion", "version",
     }  # fmt: skip
     assert {path[1] for path in COMMANDS if len(path) == 2 and path[0] == "groups"} == {

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flymq_cli.errors import HintedUsageError
-from flymq_cli.positions import FromEnd, FromStart, Place, Range, parse_place, parse_range
+from flymq_cli.positions import FromEnd, FromStart, Place, Range, parse_duration, parse_place, parse_range
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -131,3 +131,17 @@ def test_offsets_are_themselves(start: int, end: int) -> None:
     assert parse_range(f"{start}:{end}") == Range(start, end)
     assert parse_range(f"-{start}") == Range(FromEnd(start), "latest")
     assert parse_range(f"+{start}") == Range(FromStart(start), "latest")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("15m", 900), ("1h30m", 5400), ("1.5s", 1.5), ("20ms", 0.02), ("2d", 172_800)]
+)
+def test_a_duration(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "5x", "-5s", "s", "1h 5m"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(HintedUsageError) as caught:
+        parse_duration(text)
+    assert caught.value.hint == "write it like 90s, 15m or 1h30m: ms s m h d w"

@@ -12,9 +12,19 @@ from flymq import AsyncFlyMQClient, FlyMQClient
 from flymq.client.admin.cluster import ClusterAdmin
 from flymq.client.admin.groups import GroupAdmin
 from flymq.client.admin.topics import TopicAdmin
-from flymq.client.aio import AsyncClusterAdmin, AsyncConsumer, AsyncGroupAdmin, AsyncProducer, AsyncTopicAdmin
+from flymq.client.admin.transactions import TransactionAdmin
+from flymq.client.aio import (
+    AsyncClusterAdmin,
+    AsyncConsumer,
+    AsyncGroupAdmin,
+    AsyncProducer,
+    AsyncTopicAdmin,
+    AsyncTransaction,
+    AsyncTransactionAdmin,
+)
 from flymq.client.consumer import Consumer
 from flymq.client.producer import Producer
+from flymq.client.transactions import Transaction
 
 PAIRS: list[tuple[type, type]] = [
     (FlyMQClient, AsyncFlyMQClient),
@@ -23,11 +33,17 @@ PAIRS: list[tuple[type, type]] = [
     (TopicAdmin, AsyncTopicAdmin),
     (GroupAdmin, AsyncGroupAdmin),
     (ClusterAdmin, AsyncClusterAdmin),
+    (TransactionAdmin, AsyncTransactionAdmin),
+    (Transaction, AsyncTransaction),
 ]
 # Attributes that the instances have.
-NAMESPACES = {"topics", "groups", "cluster"}
-# For whoever works for a consumer: the loop of the synchronous one, and kafka-python.
-INTERNAL: dict[type, set[str]] = {Consumer: {"at_hand", "take_in_hand", "finish", "lost", "assigned", "revoked"}}
+NAMESPACES = {"topics", "groups", "cluster", "transactions"}
+# For whoever works for a consumer: the loop of the synchronous one, transactions, and kafka-python.
+INTERNAL: dict[type, set[str]] = {
+    Consumer: {
+        "at_hand", "take_in_hand", "unstop", "finish", "lost", "assigned", "revoked", "offsets_to_send", "offsets_sent",
+    }
+}  # fmt: skip
 # Consumer has it as a plain attribute.
 ATTRIBUTES = {AsyncConsumer: {"group_id"}}
 # Says when it is acknowledged by returning, and not with a future.
@@ -38,6 +54,11 @@ NOT_AWAITED = {
     Producer: {"transaction"},
     Consumer: {"stop", "assignment", "resumed_from"},
 }
+
+
+USED_WITH = [
+    FlyMQClient, AsyncFlyMQClient, Producer, AsyncProducer, Consumer, AsyncConsumer, Transaction, AsyncTransaction,
+]  # fmt: skip
 
 
 def methods(kind: type) -> dict[str, Any]:
@@ -71,7 +92,7 @@ def test_a_method_has_the_same_parameters_and_is_awaited(sync: type, awaited: ty
     assert waits == (name not in NOT_AWAITED.get(sync, ()))
     if inspect.isasyncgenfunction(other):
         assert inspect.isgeneratorfunction(one)
-    if (sync, name) not in AWAITS_INSTEAD and name not in ("consumer", "producer", "read", "batches"):
+    if (sync, name) not in AWAITS_INSTEAD and name not in ("consumer", "producer", "transaction", "read", "batches"):
         assert inspect.signature(other).return_annotation == inspect.signature(one).return_annotation
 
 
@@ -85,12 +106,13 @@ def test_the_namespaces_are_there_and_it_is_shown_as_what_it_is() -> None:
             assert isinstance(client.topics, AsyncTopicAdmin)
             assert isinstance(client.groups, AsyncGroupAdmin)
             assert isinstance(client.cluster, AsyncClusterAdmin)
+            assert isinstance(client.transactions, AsyncTransactionAdmin)
             assert repr(client) == "AsyncFlyMQClient('a:1')"
 
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("kind", [FlyMQClient, AsyncFlyMQClient, Producer, AsyncProducer, Consumer, AsyncConsumer])
+@pytest.mark.parametrize("kind", USED_WITH)
 def test_each_is_used_with_with(kind: type) -> None:
     assert hasattr(kind, "__aenter__" if kind.__name__.startswith("Async") else "__enter__")
 

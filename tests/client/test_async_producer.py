@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flymq import AsyncFlyMQClient, EmbeddedBroker
-from flymq.client.errors import ClosedError, InvalidArgumentError, SerializationError, UnsupportedError
+from flymq.client.errors import ClosedError, InvalidArgumentError, SerializationError, TransactionError
 
 TIMEOUT_S = 20.0
 
@@ -33,8 +33,8 @@ def test_a_producer_of_one_s_own(broker: EmbeddedBroker, topic: str) -> None:
             assert (await producer.send(topic, "one", key="ada")).offset == 0
             assert (await producer.send_many(topic, ["two", ("bob", "three"), 5])).sent == 2
             await producer.flush()
-            with pytest.raises(UnsupportedError):
-                producer.transaction()
+            with pytest.raises(TransactionError):
+                await producer.transaction().__aenter__()
             with pytest.raises(SerializationError):
                 await producer.send(topic, 5)
         for use in (producer.send(topic, "x"), producer.send_many(topic, ["x"]), producer.flush()):

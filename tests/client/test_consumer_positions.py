@@ -135,6 +135,21 @@ def test_seek_to_time(consumer: Consumer, topic: str, when: Any, wanted: int) ->
     assert [consumer.position((topic, partition)) for partition in range(2)] == [wanted, wanted]
 
 
+def test_seek_to_committed(consumer: Consumer, topic: str) -> None:
+    """Or to where it began, where the group has committed nothing."""
+    take(consumer, 2 * EACH)
+    consumer.seek_to_committed()
+    assert {consumer.position((topic, partition)) for partition in (0, 1)} == {0}
+    consumer.seek((topic, 0), 2)
+    consumer.commit()
+    consumer.seek((topic, 0), 4)
+    consumer.seek_to_committed((topic, 0))
+    assert (consumer.position((topic, 0)), consumer.position((topic, 1))) == (2, 0)
+    take(consumer, EACH - 2 + EACH)
+    consumer.seek_to_committed()
+    assert consumer.position((topic, 0)) == 2
+
+
 def test_seek_joins_the_group_first(client: FlyMQClient, topic: str, group: str) -> None:
     consumer = client.consumer(topic, group, **EARLIEST)
     consumer.seek((topic, 0), 3)

@@ -21,7 +21,6 @@ from flymq.client.errors import (
     MessageTooLargeError,
     RequestTimeoutError,
     TopicNotFoundError,
-    UnsupportedError,
 )
 from flymq.client.producer import SendFuture
 
@@ -164,13 +163,6 @@ def test_settings_that_can_t_be_are_refused_and_leave_nothing_open(
             client.producer(**settings)
         assert told in f"{caught.value} {caught.value.hint}"
         assert psutil.Process().num_fds() <= before
-
-
-def test_transactions_are_not_there_yet(client: FlyMQClient) -> None:
-    with pytest.raises(UnsupportedError, match="not there yet"):
-        client.producer(transactional_id="mine")
-    with client.producer() as producer, pytest.raises(UnsupportedError, match="not there yet"):
-        producer.transaction()
 
 
 # -- after a refusal ------------------------------------------------------------------------------

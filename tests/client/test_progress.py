@@ -121,3 +121,33 @@ def test_a_partition_can_be_dropped() -> None:
         assert buffer.offset(A) is None
         assert not buffer.has_head()
         assert taken(buffer) == [("b", 7)]
+
+
+def test_what_was_finished_and_went_to_somebody_else_uncommitted_is_lost() -> None:
+    progress = Progress()
+    progress.finish(A, 3)
+    progress.finish(B, 1)
+    progress.committed({B: 1})
+    progress.set_aside([A, B])
+    assert progress.take_lost() == []  # they may come back
+    progress.take_back([])
+    assert progress.take_lost() == [A]
+    assert progress.take_lost() == []
+
+
+def test_what_comes_back_is_not_lost() -> None:
+    progress = Progress()
+    progress.finish(A, 3)
+    progress.set_aside([A])
+    progress.take_back([A])
+    assert progress.take_lost() == []
+    assert progress.uncommitted() == {A: 3}
+
+
+def test_what_is_forgotten_is_lost_where_it_was_not_committed() -> None:
+    progress = Progress()
+    progress.finish(A, 3)
+    progress.finish(B, 1)
+    progress.committed({B: 1})
+    progress.forget([A, B])
+    assert progress.take_lost() == [A]

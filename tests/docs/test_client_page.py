@@ -92,9 +92,24 @@ def a_reset(reader: Reader, said: list[str]) -> None:
     assert reader.broker.lag("bookkeeping") == TOTAL
 
 
+def transactions(reader: Reader, said: list[str]) -> None:
+    assert [message.text() for message in reader.broker.records("payments")] == ["two coffees, 7.00"]
+    assert reader.names["client"].transactions.describe("till-1").timeout == 60
+
+
+def exactly_once(reader: Reader, said: list[str]) -> None:
+    orders, bills = reader.broker.records("orders"), reader.broker.records("bills")
+    assert sorted(bill.text() for bill in bills) == sorted(f"bill for {order.text()}" for order in orders)
+    reader.broker.wait_for_group("billing", state="Empty")
+    assert reader.broker.lag("billing") == 0
+    reader.paste(BLOCKS[OUTCOMES.index(exactly_once)])  # the next run has nothing to do
+    assert len(reader.broker.records("bills")) == TOTAL
+
+
 def administration(reader: Reader, said: list[str]) -> None:
     assert len(said) == 3
     assert all(line.startswith("orders ") and line.endswith(" 0") for line in said)
+    assert len(reader.broker.records("receipts")) == 0
 
 
 def errors(reader: Reader, said: list[str]) -> None:
@@ -107,11 +122,12 @@ def in_asyncio(reader: Reader, said: list[str]) -> None:
     assert len(said) == TOTAL + 1
     assert said.count("three coffees") == 1
     assert reader.broker.lag("bar") == 0
+    assert [message.text() for message in reader.broker.records("payments")][1:] == ["one tea, 2.50"]
 
 
 OUTCOMES = [
-    first_steps, writing, a_producer, without_a_group, as_a_group, committing, a_reset, administration, errors,
-    in_asyncio,
+    first_steps, writing, a_producer, without_a_group, as_a_group, committing, a_reset, transactions, exactly_once,
+    administration, errors, in_asyncio,
 ]  # fmt: skip
 
 

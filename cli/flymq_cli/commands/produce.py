@@ -9,12 +9,12 @@ import click
 
 from flymq_cli import parameters
 from flymq_cli.app import App, pass_app
-from flymq_cli.errors import INTERRUPTED, OK, PARTLY, USAGE, CliError, HintedUsageError, exit_code, hint_of
+from flymq_cli.errors import INTERRUPTED, OK, USAGE, CliError, HintedUsageError
 from flymq_cli.options import Command, examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any, NoReturn
+    from typing import Any
 
     from flymq_cli.jsonl import Record
     from flymq_cli.sending import Sender
@@ -88,9 +88,8 @@ def _send(app: App, sender: Sender, records: Iterable[Record], topic: str, *, st
     """All of them. Not `strict`: what was in a partition that this topic does not have goes where its key says."""
     from flymq.client.errors import PartitionNotFoundError
 
-    failure: Exception | None = None
     missing: set[int | None] = set()
-    try:
+    with sender.finished(lambda count: f"{_messages(count)} before that arrived in {topic}"):
         for record in records:
             try:
                 sender.send(record if record.partition not in missing else record._replace(partition=None))
@@ -102,21 +101,6 @@ def _send(app: App, sender: Sender, records: Iterable[Record], topic: str, *, st
                 missing.add(record.partition)
                 sender.send(record._replace(partition=None))
             sender.settle_done()
-    except Exception as error:
-        failure = error
-    try:
-        sender.finish()
-    except Exception as error:
-        failure = failure or error
-    if failure is not None:
-        _raise(failure, sender.acknowledged, topic)
-
-
-def _raise(failure: Exception, sent: int, topic: str) -> NoReturn:
-    if not sent or exit_code(failure) is None:
-        raise failure
-    hint = "; ".join(filter(None, (f"{_messages(sent)} before that arrived in {topic}", hint_of(failure))))
-    raise CliError(str(failure), hint, PARTLY) from failure
 
 
 # -- what to send ---------------------------------------------------------------------------------

@@ -1,4 +1,6 @@
-"""`flymq-cli topics`: list, create, describe, delete; their settings. Copying has a module of its own."""
+"""`flymq-cli topics`: list, create, describe, delete; settings, more partitions. Copying and trimming have modules of
+their own.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,15 @@ import click
 from flymq_cli import parameters
 from flymq_cli.app import App, pass_app
 from flymq_cli.commands.topics_copy import copy
-from flymq_cli.errors import NOT_FOUND, CliError, hint_of
+from flymq_cli.commands.topics_trim import trim
+from flymq_cli.errors import NOT_FOUND, CliError, HintedUsageError, hint_of
 from flymq_cli.options import Group, examples
 from flymq_cli.several import for_each
 
 
 @click.group(cls=Group)
 def topics() -> None:
-    """List, create, describe, delete and copy topics."""
+    """List, create, describe, change, trim, delete and copy topics."""
 
 
 @topics.command("list")
@@ -92,15 +95,30 @@ def describe(app: App, topic: str) -> None:
     print_table(app, [[getattr(row, column) for column in columns] for row in found.partitions], columns)
 
 
-@topics.command()
+@topics.command(
+    epilog=examples(
+        "flymq-cli topics config orders --all",
+        "flymq-cli topics config orders --set retention.ms=86400000 --unset segment.bytes",
+    )
+)
 @parameters.topic_argument()
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting. Repeat it for more.")
+@click.option("--unset", "unset", multiple=True, metavar="KEY", help="Let it be the broker's. Repeat it for more.")
 @click.option("--all", "all_", is_flag=True, help="Also defaults, and what comes from the broker's settings.")
 @pass_app
-def config(app: App, topic: str, all_: bool) -> None:
-    """The settings that a topic was given; with --all, every one that is in force."""
+def config(app: App, topic: str, changes: tuple[str, ...], unset: tuple[str, ...], all_: bool) -> None:
+    """The settings that a topic was given; with --all, every one that is in force.
+
+    With --set and --unset, changes them first: all of them, or none.
+    """
     from flymq_cli.output import plain, print_rows
 
+    wanted: dict[str, Any] = parameters.assignments(changes, "--set retention.ms=86400000")
+    if twice := sorted(wanted.keys() & set(unset)):
+        raise HintedUsageError(f"{twice[0]} is to be set and unset", "give one of both")
     with app.client() as client:
+        if wanted or unset:
+            client.topics.set_config(topic, {**wanted, **dict.fromkeys(unset)})
         found = client.topics.config(topic)
     rows: list[dict[str, Any]] = [
         {"name": name, **plain(value)}
@@ -109,7 +127,21 @@ def config(app: App, topic: str, all_: bool) -> None:
     ]
     print_rows(app, rows, ("name", "value", "source"), name="name")
     if not rows:
-        app.say(f"flymq-cli: {topic} was given no settings\n  --all shows those that are in force")
+        had = "has" if unset else "was given"
+        app.say(f"flymq-cli: {topic} {had} no settings of its own\n  --all shows those that are in force")
+
+
+@topics.command("add-partitions")
+@parameters.topic_argument()
+@click.argument("total", type=click.IntRange(1))
+@pass_app
+def add_partitions(app: App, topic: str, total: int) -> None:
+    """Let a topic have TOTAL partitions in all. There is no way back, and keys go to other partitions from then on."""
+    from flymq_cli.output import counted
+
+    with app.client() as client:
+        client.topics.add_partitions(topic, total)
+    app.say(f"flymq-cli: {topic} has {counted(total, 'partition')}")
 
 
 @topics.command()
@@ -137,4 +169,5 @@ def delete(app: App, topics: tuple[str, ...], if_exists: bool, yes: bool) -> int
         return for_each(topics, act)
 
 
+topics.add_command(trim)
 topics.add_command(copy)

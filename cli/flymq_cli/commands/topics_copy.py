@@ -9,7 +9,7 @@ import click
 
 from flymq_cli import parameters
 from flymq_cli.app import App, pass_app
-from flymq_cli.errors import CONFLICT, INTERRUPTED, OK, PARTLY, CliError, HintedUsageError, exit_code, hint_of
+from flymq_cli.errors import CONFLICT, INTERRUPTED, OK, CliError, HintedUsageError, exit_code
 from flymq_cli.options import Command, examples
 
 if TYPE_CHECKING:
@@ -115,26 +115,19 @@ class _Copy:
             )
 
     def run(self, sender: Sender) -> int:
-        from flymq_cli.output import counted
         from flymq_cli.signals import stop_on_signals
 
-        failure: Exception | None = None
-        try:
-            with stop_on_signals(self._stop):
-                self._stream(sender)
-        except Exception as error:
-            failure = error
-        try:
-            sender.finish()
-        except Exception as error:
-            failure = failure or error
-        done = f"{counted(sender.acknowledged, 'message')} of {self._topic} copied to {self._target}"
-        if failure is not None:
-            if not sender.acknowledged or exit_code(failure) is None:
-                raise failure
-            raise CliError(str(failure), f"{done} before that; {hint_of(failure)}", PARTLY) from failure
-        self._app.say(f"flymq-cli: {done}" + (", then interrupted" if self._stopped else ""))
+        with sender.finished(lambda count: f"{self._done(count)} before that"), stop_on_signals(self._stop):
+            self._stream(sender)
+        self._app.say(
+            f"flymq-cli: {self._done(sender.acknowledged)}" + (", then interrupted" if self._stopped else "")
+        )
         return INTERRUPTED if self._stopped else OK
+
+    def _done(self, count: int) -> str:
+        from flymq_cli.output import counted
+
+        return f"{counted(count, 'message')} of {self._topic} copied to {self._target}"
 
     def _stop(self) -> None:
         self._stopped = True

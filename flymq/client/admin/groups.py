@@ -13,6 +13,7 @@ from typing import Any
 from flymq.client.admin.base import LATEST, Admin
 from flymq.client.admin.topics import TopicAdmin
 from flymq.client.admin.types import GroupDescription, GroupListing, Member, OffsetChange, PartitionLag
+from flymq.client.arguments import check_topic
 from flymq.client.connection import Connection
 from flymq.client.errors import (
     CommitFailedError,
@@ -23,11 +24,13 @@ from flymq.client.errors import (
     PartitionNotFoundError,
     TopicNotFoundError,
     did_you_mean,
+    translate,
 )
-from flymq.client.kafka_python import commit_offsets, kafka
+from flymq.client.kafka_python import commit_offsets, kafka, topic_partition
 from flymq.client.messages import Partition
 
 _NOT_FOUND = 69
+_SUBSCRIBED = 86
 # Evicted members come back at once; between their leaving and their joining there is time for a commit.
 _EVICTIONS_MAX = 20
 _EVICTION_WAIT_S = 0.02
@@ -130,6 +133,24 @@ class GroupAdmin(Admin):
                 raise self._no_group(group) from None
         except GroupActiveError:
             raise self._active(group, self.members(group), hint="stop them first") from None
+
+    def delete_offsets(self, group: str, topic: str, *, partitions: Iterable[int] | None = None) -> None:
+        """Forget what the group has committed of a topic, or of these partitions of it.
+
+        Raises `GroupActiveError` where members read the topic, `GroupNotFoundError`.
+        """
+        what = f"delete offsets of group {_checked(group)}"
+        committed = [at for at in self.offsets(group) if at.topic == check_topic(topic)]
+        wanted = committed if partitions is None else [Partition(topic, number) for number in partitions]
+        if not wanted:
+            self._describe(group)  # an error, where there is no such group
+            return
+        keys = [topic_partition(partition) for partition in wanted]
+        for key, error in self._ask(what, lambda admin: admin.delete_group_offsets(group, keys)).items():
+            if error.errno == _SUBSCRIBED:
+                raise self._active(group, self.members(group), f"they read {topic}", hint="stop them first")
+            if error.errno:
+                raise translate(error(), f"{what}: {Partition(*key)}")
 
     # -- describing -------------------------------------------------------------------------------
 

@@ -1,29 +1,34 @@
-"""Topics: list, describe, create, delete, offsets, settings."""
+"""Topics: list, describe, create, delete, offsets, settings, more partitions, fewer messages."""
 
 from __future__ import annotations
 
 import builtins
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from flymq.client.admin.base import EARLIEST, LATEST, Admin
-from flymq.client.admin.types import ConfigValue, PartitionInfo, TopicDescription, TopicInfo
+from flymq.client.admin.types import ConfigValue, PartitionInfo, TopicDescription, TopicInfo, TrimmedPartition
 from flymq.client.arguments import check_topic
 from flymq.client.errors import (
     InvalidArgumentError,
+    OffsetOutOfRangeError,
     PartitionNotFoundError,
     RequestTimeoutError,
     did_you_mean,
     of_code,
 )
+from flymq.client.kafka_python import topic_partition
 from flymq.client.messages import Partition, timestamp_ms
 
 _EXISTS = 36
 _INVALID_CONFIG = 40
 _UNKNOWN_TOPIC = 3
+_INVALID_PARTITIONS = 37
+# Of a change of settings.
+_SET, _DELETE = 0, 1
 _READY_WAIT_S = 0.01
 
 
@@ -122,28 +127,86 @@ class TopicAdmin(Admin):
         if code and not (code == _EXISTS and exist_ok):
             error = of_code(code, what, detail=row.get("error_message") or "")
             if code == _INVALID_CONFIG:
-                hint = self._near_setting(name, config or {})
+                hint = _near_setting(config or {}, self._known_settings(name))
                 error = InvalidArgumentError(error.message, hint=hint, code=error.code)
             raise error
-        self._await_leaders(name, what)
+        self._await_leaders(name, what, 1)
 
-    def _near_setting(self, name: str, config: Mapping[str, Any]) -> str:
-        """The names that the broker knows are those of the settings which the topic would have without these."""
+    def set_config(self, name: str, config: Mapping[str, Any]) -> None:
+        """Change these settings of a topic, and no others; None is its default again, as with `unset_config`.
+
+        Raises `TopicNotFoundError`; `InvalidArgumentError` for what the broker does not take, in its words: nothing is
+        changed then.
+        """
+        self._alter(name, dict(config))
+
+    def unset_config(self, name: str, *keys: str) -> None:
+        """Let these settings of a topic be the broker's defaults again. Raises as `set_config` does."""
+        self._alter(name, dict.fromkeys(keys))
+
+    def _alter(self, name: str, config: Mapping[str, Any]) -> None:
+        from kafka.admin import ConfigResourceType
+        from kafka.protocol.admin import IncrementalAlterConfigsRequest
+
+        what = f"change the settings of topic {check_topic(name)}"
+        if not config:
+            return
+        changes = [
+            (key, _DELETE if value is None else _SET, None if value is None else _text(value))
+            for key, value in config.items()
+        ]
+
+        # Not by kafka-python's public method: that loses the error's code.
+        async def ask(admin: Any) -> Any:
+            wanted = IncrementalAlterConfigsRequest(
+                resources=[(ConfigResourceType.TOPIC, name, changes)], validate_only=False
+            )
+            (row,) = (await admin._manager.send(wanted)).responses
+            return row
+
+        row = self._ask(what, lambda admin: admin._manager.run(ask, admin))
+        if row.error_code == _UNKNOWN_TOPIC:
+            raise self._no_topic(name)
+        if row.error_code:
+            error = of_code(row.error_code, what, detail=row.error_message or "")
+            if row.error_code == _INVALID_CONFIG:
+                hint = _near_setting(config, self.config(name))
+                error = InvalidArgumentError(error.message, hint=hint, code=error.code)
+            raise error
+
+    def add_partitions(self, name: str, total: int) -> None:
+        """Let a topic have so many partitions in all; on return they can be written to. There is no way back, and keys
+        go to other partitions from then on.
+
+        Raises `TopicNotFoundError`, `InvalidArgumentError` where it has as many already.
+        """
+        what = f"add partitions to topic {check_topic(name)}"
+        if not isinstance(total, int) or isinstance(total, bool) or total < 1:
+            raise InvalidArgumentError(f"{what}: total is {total!r}", hint="give how many it is to have in all")
+        answer = self._ask(what, lambda admin: admin.create_partitions({name: total}, raise_errors=False))
+        (row,) = answer.results
+        if row.error_code == _UNKNOWN_TOPIC:
+            raise self._no_topic(name)
+        if row.error_code == _INVALID_PARTITIONS:
+            hint = "give how many it is to have in all: more than now"
+            raise InvalidArgumentError(f"{what}: {row.error_message}", hint=hint, code="INVALID_PARTITIONS")
+        if row.error_code:
+            raise of_code(row.error_code, what, detail=row.error_message or "")
+        self._await_leaders(name, what, total)
+
+    def _known_settings(self, name: str) -> Iterable[str]:
+        """The names that the broker knows: those of the settings which the topic would have without any given."""
         plain = {name: {"num_partitions": -1, "replication_factor": -1}}
         answer = self._ask(
             "list settings", lambda admin: admin.create_topics(plain, validate_only=True, raise_errors=False)
         )
-        known = answer["topics"][0].get("configs") or {}
-        for key in config:
-            if known and key not in known:
-                return did_you_mean(key, known) or f"{key} is not a setting of topics"
-        return "`flymq config explain NAME` tells what a setting takes"
+        return answer["topics"][0].get("configs") or ()
 
-    def _await_leaders(self, name: str, what: str) -> None:
+    def _await_leaders(self, name: str, what: str, count: int) -> None:
         deadline = time.monotonic() + self._connection.timeout
         while True:
             topics = self._ask(what, lambda admin: admin.describe_topics([name]))
-            if all(not t["error_code"] and t["partitions"] for t in topics) and all(
+            if all(not t["error_code"] and len(t["partitions"]) >= count for t in topics) and all(
                 row["leader_id"] >= 0 for t in topics for row in t["partitions"]
             ):
                 return
@@ -202,6 +265,60 @@ class TopicAdmin(Admin):
             ends = self._offsets(what, wanted, LATEST)
             found = {partition: offset if offset >= 0 else ends[partition] for partition, offset in found.items()}
         return {partition.partition: offset for partition, offset in sorted(found.items())}
+
+    def trim(
+        self,
+        name: str,
+        *,
+        before: int | str | datetime | Mapping[int, int],
+        partitions: Sequence[int] | None = None,
+        dry_run: bool = False,
+    ) -> builtins.list[TrimmedPartition]:
+        """Delete the messages before an offset ("latest": all there are; a mapping: of each partition its own), or
+        before a time (an aware datetime), in all partitions or in these. There is no way back. What is before the log
+        start offset already is passed over. `dry_run` deletes nothing. Returns before and after, by partition.
+
+        Raises `TopicNotFoundError`, `PartitionNotFoundError`; `OffsetOutOfRangeError` beyond the end of a partition:
+        nothing is deleted then.
+        """
+        wanted = sorted(before) if isinstance(before, Mapping) and partitions is None else partitions
+        starts = self.offsets(name, "earliest", partitions=wanted)
+        ends = self.offsets(name, "latest", partitions=wanted)
+        places = self._places(name, before, starts)
+        for number, offset in places.items():
+            if not 0 <= offset <= ends[number]:
+                raise OffsetOutOfRangeError(
+                    f"trim {name}: {name}-{number} has no offset {offset}",
+                    hint=f"it has {starts[number]} to {ends[number]}, the end",
+                )
+        after = {number: max(starts[number], offset) for number, offset in places.items()}
+        moved = {number: offset for number, offset in after.items() if offset > starts[number]}
+        if moved and not dry_run:
+            keys = {topic_partition(Partition(name, number)): offset for number, offset in moved.items()}
+            self._ask(f"trim {name}", lambda admin: admin.delete_records(keys))
+            after |= self.offsets(name, "earliest", partitions=sorted(moved))
+        return [TrimmedPartition(number, starts[number], after[number], ends[number]) for number in sorted(after)]
+
+    def _places(self, name: str, before: Any, starts: Mapping[int, int]) -> Mapping[int, int]:
+        """The offset that is meant in each partition."""
+        if isinstance(before, Mapping):
+            if missing := sorted(starts.keys() - before.keys()):
+                raise InvalidArgumentError(
+                    f"{dict(before)!r} has no offset for partition {missing[0]}", hint="give each partition its own"
+                )
+            return {number: before[number] for number in starts}
+        if isinstance(before, int) and not isinstance(before, bool):
+            return dict.fromkeys(starts, before)
+        return self.offsets(name, before, partitions=sorted(starts))
+
+
+def _near_setting(config: Iterable[str], known: Iterable[str]) -> str:
+    """What to do about settings that the broker does not take."""
+    names = set(known)
+    for key in config:
+        if names and key not in names:
+            return did_you_mean(key, names) or f"{key} is not a setting of topics"
+    return "`flymq config explain NAME` tells what a setting takes"
 
 
 def _spec(at: object) -> int:

@@ -56,6 +56,16 @@ class TopicDescription:
 
 
 @dataclass(frozen=True, slots=True)
+class TrimmedPartition:
+    """A partition's log start offset, before and after records were deleted; `end`: after its last message."""
+
+    partition: int
+    before: int
+    after: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class GroupListing:
     """A group in a list. `state`: Stable, Empty, PreparingRebalance, CompletingRebalance, Dead; "" from old brokers."""
 
@@ -147,3 +157,59 @@ class ApiRange:
     name: str
     min_version: int
     max_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionListing:
+    """A transactional id in a list. `state`: of its last transaction: Ongoing, CompleteCommit, CompleteAbort ..."""
+
+    transactional_id: str
+    producer_id: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionDescription:
+    """A transactional id, whole. `timeout`, `duration`: in seconds; `started`: ms since the epoch.
+
+    Where no transaction is open, `started` and `duration` are None, and it has no partitions.
+    """
+
+    transactional_id: str
+    state: str
+    producer_id: int
+    producer_epoch: int
+    coordinator_id: int
+    timeout: float
+    started: int | None
+    duration: float | None
+    partitions: list[Partition]
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerInfo:
+    """A producer that a partition remembers. `coordinator_epoch`: -1 before its first transaction has ended.
+
+    `last_timestamp`: of its last record, ms since the epoch. `open_since`: the offset where its transaction began; None
+    without one.
+    """
+
+    producer_id: int
+    producer_epoch: int
+    coordinator_epoch: int
+    last_sequence: int
+    last_timestamp: int
+    open_since: int | None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class HangingTransaction:
+    """A transaction that nobody will end. `idle`: seconds since its last record."""
+
+    topic: str
+    partition: int
+    producer_id: int
+    producer_epoch: int
+    open_since: int
+    last_timestamp: int
+    idle: float
