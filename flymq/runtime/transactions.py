@@ -42,6 +42,9 @@ PREFIX = "transactions/"
 
 _KNOWN_MAX = 10_000
 
+_NONE = ErrorCode.NONE  # an enum's members take longer to look up
+_ONGOING = State.ONGOING
+
 _PRODUCE_ADDS_FROM = 12
 _PRODUCE_KNOWS_ABORTABLE_FROM = 11
 _OFFSETS_ADD_FROM = 5
@@ -213,16 +216,15 @@ class Transactions:
         Errors: INVALID_TXN_STATE (not in the transaction, before v11), TRANSACTION_ABORTABLE (the same, v11),
         PRODUCER_FENCED, INVALID_PRODUCER_ID_MAPPING, CONCURRENT_TRANSACTIONS, COORDINATOR_NOT_AVAILABLE.
         """
-        ref = partition.ref
-        target = (ref.topic_id, ref.index)
+        target = (partition.ref.topic_id, partition.index)
         txn = self._known.get(transactional_id)
         if (
             txn is not None
             and txn.producer == (producer_id, producer_epoch)
             and target in txn.partitions
-            and txn.state is State.ONGOING
+            and txn.state is _ONGOING
         ):
-            return ErrorCode.NONE
+            return _NONE
         producer = Producer(producer_id, producer_epoch)
         error = self._verify(transactional_id, producer, [target], [], api_version >= _PRODUCE_ADDS_FROM)
         if error == ErrorCode.TRANSACTION_ABORTABLE and api_version < _PRODUCE_KNOWS_ABORTABLE_FROM:

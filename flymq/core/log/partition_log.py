@@ -74,6 +74,14 @@ class PartitionLog:
         self._segment_bytes = 0
         self._segment_first_timestamp = -1
 
+    @property
+    def last_stable_offset(self) -> int:
+        """Where readers of committed records stop: all below is decided. Moves only when the high watermark does."""
+        transactions = self.producers.transactions
+        if not transactions.open and not transactions.ended:
+            return self.high_watermark
+        return max(transactions.last_stable_offset(self.high_watermark), self.log_start)
+
     # -- load -------------------------------------------------------------------------------------
 
     def resume_segment(self, base_offset: int, size_bytes: int, first_timestamp: int) -> None:
@@ -115,14 +123,6 @@ class PartitionLog:
         return None
 
     # -- append -----------------------------------------------------------------------------------
-
-    @property
-    def last_stable_offset(self) -> int:
-        """Where readers of committed records stop: all below is decided. Moves only when the high watermark does."""
-        transactions = self.producers.transactions
-        if not transactions.open and not transactions.ended:
-            return self.high_watermark
-        return max(transactions.last_stable_offset(self.high_watermark), self.log_start)
 
     def plan(
         self, batch: memoryview, now_ms: int, transaction_version: int = TRANSACTION_V1
