@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
+import random
 import re
 import tempfile
+import time
 from collections import Counter
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import click
+from confluent_kafka import Producer
 
 from compat_tests import crash, java_tools
 from compat_tests.broker_process import BrokerProcess
@@ -32,6 +35,8 @@ _COMPLAINTS = re.compile(
 # Kafka 4.3.1's tool says this of every segment of a log but the first, its own too: dumpBatchRecords compares
 # the first record with an offset that it sets to -1 before each file.
 _ALWAYS_SAID = re.compile(r"^Non-consecutive offsets in .*?(\d{20})\.log\n  -1 is followed by (\d+)\n", re.MULTILINE)
+# Of a compacted log: its offsets have gaps.
+_GAPS = re.compile(r"^Non-consecutive offsets in .*\n(  -?\d+ is followed by \d+\n)+", re.MULTILINE)
 _RECORD = re.compile(r"^\| offset: ", re.MULTILINE)
 _CODEC = re.compile(r"compresscodec: (\w+)")
 _ABORTED = re.compile(r"^version: 0 producerId: \d+ firstOffset: \d+ lastOffset: ", re.MULTILINE)
@@ -55,7 +60,7 @@ class Dump(NamedTuple):
         return f"{files}; {self.records:,} records; batches: {codecs}; {rows}; nothing wrong"
 
 
-def dump(folder: Path) -> Dump:
+def dump(folder: Path, *, is_compacted: bool = False) -> Dump:
     """AssertionError where Kafka's tool refuses a file or finds something wrong."""
     logs = sorted(folder.glob("logs/**/*.log"))
     indexes = sorted(path for name in ("index", "timeindex", "txnindex") for path in folder.glob(f"logs/**/*.{name}"))
@@ -64,7 +69,7 @@ def dump(folder: Path) -> Dump:
     batches: Counter[str] = Counter()
     records = 0
     for part in _parts(logs):
-        output = _run(part, "--deep-iteration")
+        output = _run(part, "--deep-iteration", is_compacted=is_compacted)
         batches.update(_CODEC.findall(output))
         found = len(_RECORD.findall(output))
         assert found == sum(int(count) for _, _, count in _OFFSETS.findall(output))
@@ -94,10 +99,12 @@ def _parts(paths: list[Path]) -> list[list[Path]]:
     return [paths[first : first + _FILES_A_RUN] for first in range(0, len(paths), _FILES_A_RUN)]
 
 
-def _run(paths: list[Path], *options: str) -> str:
+def _run(paths: list[Path], *options: str, is_compacted: bool = False) -> str:
     files = ",".join(map(str, paths))
     output, errors = java_tools.run_with_stderr(java_tools.DUMP_LOG, *options, "--files", files, timeout_s=600)
     errors = _ALWAYS_SAID.sub(lambda said: "" if int(said[1]) == int(said[2]) else said[0], errors)
+    if is_compacted:
+        errors = _GAPS.sub("", errors)
     for text in (errors, output):  # what it finds wrong in an index comes on stderr
         complaint = _COMPLAINTS.search(text)
         if complaint is not None:
@@ -119,11 +126,41 @@ def write_clean(folder: Path, count: int) -> int:
     return len(lines) * len(CODECS)
 
 
+def write_compacted(folder: Path, count: int) -> None:
+    """As `write_clean`, in 50 keys, compacted, and a clean stop."""
+    settings = {"log.segment.bytes": SEGMENT_BYTES, "log.cleaner.backoff.ms": 50}
+    lines = real_lines(count)
+    with BrokerProcess(folder, settings) as broker:
+        for codec in CODECS:
+            create_topic(broker.bootstrap_servers, codec, 1, cleanup_policy="compact", min_cleanable_dirty_ratio="0")
+            producer = Producer(
+                {"bootstrap.servers": broker.bootstrap_servers, "compression.type": codec, "enable.idempotence": True}
+            )
+            noise = random.Random(1)
+            for number, line in enumerate(lines):
+                value = None if number % 1000 == 0 else line + noise.randbytes(200)  # or it would fit one segment
+                producer.produce(codec, value, b"key-%d" % (number % 50))
+                producer.poll(0)
+            assert not producer.flush(60)
+        await_compacted(folder, broker)
+        code, _ = broker.stop()
+        assert code == 0, broker.stderr
+
+
+def await_compacted(folder: Path, broker: BrokerProcess) -> None:
+    """Until all but each partition's active segment has become one small one; AssertionError after a minute."""
+    deadline = time.monotonic() + 60
+    while any(
+        sum(path.stat().st_size for path in sorted(partition.glob("*.log"))[:-1]) > SEGMENT_BYTES // 2
+        for partition in folder.glob("logs/*/*")
+    ):
+        assert time.monotonic() < deadline, "the topics are not compacted"
+        time.sleep(0.05)
+
+
 def write_transactions(folder: Path, count: int) -> int:
     """Two producers, their transactions one over the other, every third aborted, a clean stop; how many were, once
     for each of two partitions."""
-    from confluent_kafka import Producer
-
     lines = iter(real_lines(count))
     aborted = 0
     with BrokerProcess(folder, {"log.segment.bytes": SEGMENT_BYTES}) as broker:

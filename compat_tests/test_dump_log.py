@@ -49,6 +49,15 @@ def test_after_kills_under_load(durability: str, seed: int, tmp_path: Path) -> N
     assert found.index_rows > 0
 
 
+def test_after_compaction(tmp_path: Path) -> None:
+    dump_log.write_compacted(tmp_path, 30_000)
+    found = dump_log.dump(tmp_path, is_compacted=True)
+    assert set(found.batches) >= set(CODECS)
+    assert min(found.segments_of.values()) >= 2
+    assert 0 < found.records < 30_000 * len(CODECS) / 2
+    assert found.index_rows > 0
+
+
 @pytest.mark.parametrize(
     ("suffix", "complaint"),
     [("log", "ended with 1"), ("index", "Mismatches in"), ("timeindex", "timestamp mismatch in")],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,10 @@ def test_a_hundred_kills(durability: str, seed: int, tmp_path: Path) -> None:
     outcome = crash.run(tmp_path, 100, durability, seed=seed)
     assert len(outcome.starts) == 100
     assert max(outcome.starts) <= crash.START_S_MAX
+
+
+@pytest.mark.soak
+def test_two_gigabytes_in_200_000_keys_are_compacted() -> None:
+    """The benchmark's own checks: nothing lost, order kept, tombstones gone, a reader undisturbed."""
+    benchmark = Path(__file__).parent.parent / "benchmarks" / "compaction.py"
+    subprocess.run([sys.executable, str(benchmark), "--gb", "2", "--rate", "10"], check=True, timeout=1800)

@@ -81,6 +81,7 @@ class Broker:
                 port = await self._server.listen(listener.host, listener.port)
                 self.services.placement.listener_bound(listener.name, port)
                 self.addresses.append((listener.host, port))
+            self.services.compaction.start()
         except StorageError as failure:
             await self._abandon_start()
             raise EngineError(f"cannot load the data folder: {failure}", "restore it from a copy") from failure
@@ -99,6 +100,7 @@ class Broker:
         self._server.stop_accepting()
         self.services.retention.close()
         self.services.transactions.close()
+        self.services.compaction.close()
         self.services.partitions.close()
         self.services.groups.close()
         await self._server.close(grace_s)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flymq.broker.config import BrokerConfig
     from flymq.env import Env
+    from flymq.runtime.compaction import Compaction
     from flymq.runtime.features import Features
     from flymq.runtime.fetch_sessions import FetchSessions
     from flymq.runtime.groups import Groups
@@ -44,10 +45,12 @@ class RequestContext:
 class Services:
     """The broker's parts, as handlers see them. Wired once, in `flymq.broker.wiring`."""
 
-    __slots__ = ("cluster_id", "config", "engine", "env", "features", "fetch_sessions", "groups", "partitions",
-                 "placement", "producer_ids", "retention", "settings", "topics", "transactions", "validation")
+    __slots__ = ("cluster_id", "compaction", "config", "engine", "env", "features", "fetch_sessions", "groups",
+                 "partitions", "placement", "producer_ids", "retention", "settings", "topics", "transactions",
+                 "validation")
 
     cluster_id: str
+    compaction: Compaction
     config: BrokerConfig
     engine: Engine
     env: Env

@@ -9,6 +9,7 @@ from flymq.broker.dispatch import Dispatcher
 from flymq.broker.net.server import Server
 from flymq.core.settings import BrokerConfig
 from flymq.env import Env
+from flymq.runtime.compaction import Compaction
 from flymq.runtime.features import Features
 from flymq.runtime.fetch_sessions import FetchSessions
 from flymq.runtime.groups import Groups
@@ -66,6 +67,7 @@ def wire(env: Env, config: BrokerConfig, engine: Engine, on_fatal: Callable[[Bas
     services.topics = Topics(env, engine.shards, services.partitions, config)
     services.groups = Groups(env, engine.shards, config, on_fatal)
     services.topics.on_deleted.append(lambda topic: services.groups.topic_deleted(topic.id))
+    services.compaction = Compaction(env, services.partitions, config)
     services.producer_ids = ProducerIds(engine.shards)
     services.retention = Retention(env, services.partitions, config.int("log.retention.check.interval.ms"))
     services.transactions = Transactions(

@@ -1,4 +1,4 @@
-"""Everything that is not deterministic, in one object: clocks, timers, entropy, threads, files.
+"""Everything that is not deterministic, in one object: clocks, timers, entropy, threads, processes, files.
 
 The layers above ask `Env` and nothing else, so a simulation swaps this one object.
 """
@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from flymq.env.files import Files
+from flymq.env.spawn import Child
 from flymq.env.timers import Timer, Timers
 from flymq.env.token import Token
 
@@ -33,6 +34,7 @@ class Env:
         self._timers = Timers(self._arm)
         self._handle: asyncio.TimerHandle | None = None
         self._pool: ThreadPoolExecutor | None = None
+        self._children: set[Child] = set()
         self._closed = False
 
     def now_ms(self) -> int:
@@ -104,10 +106,19 @@ class Env:
             if not self.loop.is_closed():
                 raise
 
+    def spawn(self, module: str, line: bytes, on_line: Callable[[bytes], None]) -> Child:
+        """Run `python -m module` with `line` on its stdin; `on_line` gets each line that it writes."""
+        child = Child(module, line, on_line, self.call_threadsafe)
+        self._children.add(child)
+        child.done.then(lambda _: self._children.discard(child))
+        return child
+
     def close(self) -> None:
-        """Drop pending timers and join the threads."""
+        """Drop pending timers, kill the processes and join the threads."""
         self._closed = True
         if self._handle is not None:
             self._handle.cancel()
+        for child in list(self._children):
+            child.join()
         if self._pool is not None:
             self._pool.shutdown(wait=True)

@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from flymq.core.log.cleaning import CleaningTask
 from flymq.core.log.plan import AppendPlan
 from flymq.core.log.transactions import AbortedTransaction
 from flymq.env import Token
@@ -116,6 +117,9 @@ class Log(ABC):
     on_offline: Callable[[StorageError], None]
     """Called once when the partition cannot go on (a failed fsync): every later call raises."""
 
+    clean_end: int
+    """Compaction has gone through everything below this offset. Durable, 0 at first."""
+
     @abstractmethod
     def append(self, plan: AppendPlan) -> None:
         """(S) Write `plan.batch` at the end, rolling first where the plan says so.
@@ -172,6 +176,16 @@ class Log(ABC):
 
         The active one is no exception: trimmed to its end, a log has no segments. Completes with None; the
         bytes are deleted behind it, once no read needs them.
+        """
+
+    @abstractmethod
+    def clean(self, task: CleaningTask) -> Token:
+        """(T) Compact the segments that begin below `task.end`, but for the active one: `Cleaned`.
+
+        They are replaced by cleaned ones, oldest first, each replacement whole or not at all, whatever crashes;
+        then `clean_end` moves. Reads in flight end on what they began with. `Corrupt` where a batch is damaged,
+        `Unavailable` where the log was trimmed below or dropped meanwhile, or could not be written: what was
+        replaced by then stays so. One cleaning of a log at a time.
         """
 
 

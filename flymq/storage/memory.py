@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 
+from flymq.core.log.cleaning import CleaningTask
 from flymq.core.log.plan import AppendPlan
 from flymq.core.log.retention import epochs_from
 from flymq.core.log.transactions import AbortedTransaction
@@ -29,7 +30,8 @@ from flymq.storage.api import (
     Unavailable,
 )
 from flymq.storage.cluster_id import make_cluster_id
-from flymq.storage.headers import BASE_OFFSET, MAX_TIMESTAMP, MAX_TIMESTAMP_AT
+from flymq.storage.headers import BASE_OFFSET, MAX_TIMESTAMP, MAX_TIMESTAMP_AT, PLACE
+from flymq_protocol.types import Buffer
 
 _CHUNK_BYTES_MIN = 4096
 _CHUNK_BYTES_MAX = 1 << 20
@@ -78,6 +80,7 @@ class MemoryLog(Log):
         "_aborted",
         "_dropped",
         "_store",
+        "clean_end",
         "end",
         "epochs",
         "lasts",
@@ -95,6 +98,7 @@ class MemoryLog(Log):
         self._aborted: list[AbortedTransaction] = []  # by last offset
         self.log_start = 0
         self.end = 0
+        self.clean_end = 0
         self.epochs = [(0, 0)]
         self.pieces: list[_Piece] = []
         self.lasts: list[int] = []
@@ -184,7 +188,7 @@ class MemoryLog(Log):
         return total
 
     def find_timestamp(self, timestamp: int, end_offset: int) -> Token:
-        for piece, i in self._batches(self.log_start, end_offset):
+        for piece, i in self.batches(self.log_start, end_offset):
             if piece.max_timestamp(i) >= timestamp:
                 return completed(Chunk(piece.batch(i)))
         return completed(None)
@@ -192,12 +196,12 @@ class MemoryLog(Log):
     def find_max_timestamp(self, end_offset: int) -> Token:
         best: tuple[_Piece, int] | None = None
         largest = -1
-        for piece, i in self._batches(self.log_start, end_offset):
+        for piece, i in self.batches(self.log_start, end_offset):
             if piece.max_timestamp(i) > largest:
                 best, largest = (piece, i), piece.max_timestamp(i)
         return completed(Chunk(best[0].batch(best[1])) if best else None)
 
-    def _batches(self, offset: int, end_offset: int) -> Iterator[tuple[_Piece, int]]:
+    def batches(self, offset: int, end_offset: int) -> Iterator[tuple[_Piece, int]]:
         """Every batch that holds or follows `offset` and begins below `end_offset`, in order."""
         for piece in self.pieces[bisect_left(self.lasts, offset) :]:
             for i in range(bisect_left(piece.lasts, offset), len(piece.lasts)):
@@ -234,6 +238,33 @@ class MemoryLog(Log):
             self.runs = kept
         return completed(None)
 
+    def clean(self, task: CleaningTask) -> Token:
+        from flymq.storage.memory_cleaning import clean_in_slices
+
+        return clean_in_slices(self._store.env, self, task)
+
+    def cleaned_to(self, end: int) -> None:
+        """Everything below is clean: nothing is left there of an aborted transaction."""
+        self.clean_end = end
+        del self._aborted[: bisect_left(self._aborted, end, key=_last_offset)]
+
+    def replace(self, old: list[Segment], batches: list[Buffer]) -> bool:
+        """Put these batches in the place of neighbouring runs; False where those are not all there any more."""
+        places = [place for place, run in enumerate(self.runs) if any(run is one for one in old)]
+        if len(places) < len(old):
+            return False
+        gone = [place for place, piece in enumerate(self.pieces) if any(piece.segment is one for one in old)]
+        run = Segment(old[0].base_offset, old[-1].end_offset, 0, -1, -1)
+        pieces = _pack(batches, run)
+        self._store.take(-sum(len(self.pieces[place].data) for place in gone))
+        self._store.take(sum(len(piece.data) for piece in pieces))
+        self.pieces[gone[0] : gone[-1] + 1] = pieces
+        self.lasts[gone[0] : gone[-1] + 1] = [piece.lasts[-1] for piece in pieces]
+        self.runs[places[0] : places[-1] + 1] = [run] if pieces else []
+        if not pieces and places[0]:
+            self.runs[places[0] - 1].end_offset = run.end_offset
+        return True
+
     def drop(self) -> None:
         """The topic is gone: free everything; a later append raises `Unavailable`."""
         self._store.take(-sum(len(piece.data) for piece in self.pieces))
@@ -251,8 +282,32 @@ class MemoryLog(Log):
             epochs=list(self.epochs),
             segments=list(self.runs),
             snapshot=self.taken,
-            batches=(piece.batch(i) for piece, i in self._batches(start, self.end)),
+            batches=(piece.batch(i) for piece, i in self.batches(start, self.end)),
         )
+
+
+def _pack(batches: list[Buffer], run: Segment) -> list[_Piece]:
+    """Whole batches in chunks of about a megabyte; accounted in `run`."""
+    pieces: list[_Piece] = []
+    at = 0
+    while at < len(batches):
+        count = size = 0
+        while at + count < len(batches) and (not count or size + len(batches[at + count]) <= _CHUNK_BYTES_MAX):
+            size += len(batches[at + count])
+            count += 1
+        piece = _Piece(size, run)
+        for batch in batches[at : at + count]:
+            piece.starts.append(piece.used)
+            piece.data[piece.used : piece.used + len(batch)] = batch
+            base, _, delta = PLACE.unpack_from(batch)
+            piece.lasts.append(base + delta)
+            piece.used += len(batch)
+            run.max_timestamp = max(run.max_timestamp, piece.max_timestamp(len(piece.starts) - 1))
+        pieces.append(piece)
+        at += count
+    run.size_bytes = sum(piece.used for piece in pieces)
+    run.first_timestamp = pieces[0].max_timestamp(0) if pieces else -1
+    return pieces
 
 
 def _last_offset(aborted: AbortedTransaction) -> int:
@@ -280,7 +335,8 @@ class MemoryLogStore(LogStore):
 
     is_backlogged = False
 
-    def __init__(self, bytes_max: int | None) -> None:
+    def __init__(self, env: Env, bytes_max: int | None) -> None:
+        self.env = env
         self._logs: dict[tuple[bytes, int], MemoryLog] = {}
         self._bytes_max = bytes_max
         self._bytes = 0
@@ -337,7 +393,7 @@ class MemoryEngine(Engine):
     shards: MemoryShardStore
 
     def __init__(self, env: Env, *, cluster_id: str | None = None, bytes_max: int | None = None) -> None:
-        self.logs = MemoryLogStore(bytes_max)
+        self.logs = MemoryLogStore(env, bytes_max)
         self.shards = MemoryShardStore()
         self.cluster_id = cluster_id or make_cluster_id(env)
         self.location = "memory"

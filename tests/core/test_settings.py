@@ -232,6 +232,14 @@ def test_an_unknown_setting_is_refused_with_a_suggestion() -> None:
     assert "num.partitions" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("number", "text"), [(0.5, "0.5"), (1e7, "1.0E7"), (12345678.5, "1.23456785E7"), (-2e300, "-2.0E300")]
+)
+def test_large_numbers_are_written_as_java_does(number: float, text: str) -> None:
+    assert to_text(number) == text
+    assert float(text) == number
+
+
 def test_a_bad_value_is_refused_with_its_origin() -> None:
     with pytest.raises(SettingError, match=r'^test: num\.partitions can\'t be "0"$') as caught:
         config(num_partitions="0")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flymq.core.log.plan import AppendPlan
 from flymq.core.log.transactions import AbortedTransaction
-from flymq.storage.api import Engine, Fenced, PartitionRef, Unavailable
+from flymq.storage.api import Corrupt, Engine, Fenced, PartitionRef, Unavailable
+from flymq_protocol.records.control import ABORT
 
+from . import cleaning
 from .batches import REF, TOPIC_ID, Runner, make_batch, make_plan, offsets
 
 
@@ -222,6 +226,125 @@ class StorageContract:
         for end, expected in ((7, 5), (6, 5), (5, 1), (4, 1), (2, 1), (1, 0)):
             assert offsets(run.wait(log.find_max_timestamp(end)).data) == [(expected, expected)]
 
+    # -- compaction -------------------------------------------------------------------------------
+
+    def test_cleaning_keeps_the_newest_of_each_key(self, run: Runner, engine: Engine, log: Any) -> None:
+        cleaning.fill(log, [20, 20, 20, 5])
+        before = cleaning.records(run, log)
+        cleaned = cleaning.clean(run, log)
+        assert cleaned.end == log.clean_end == 180
+        assert cleaned.bytes_written < cleaned.bytes_read / 5
+        after = cleaning.records(run, log)
+        assert [record.offset for record in after] == [*range(173, 180), *range(180, 195)]
+        assert set(after) <= set(before)
+        assert cleaning.newest(after) == cleaning.newest(before)
+        assert [(s.base_offset, s.end_offset) for s in log.segments()] == [(0, 180), (180, 195)]
+        assert run.open(engine).log.clean_end == 180
+
+    def test_the_first_cleaning_of_each_segment_by_itself(self, run: Runner, log: Any) -> None:
+        """Groups of one: the first two have nothing left, and go."""
+        cleaning.fill(log, [20, 20, 20, 5])
+        cleaning.clean(run, log, segment_bytes=1)
+        assert [(s.base_offset, s.end_offset) for s in log.segments()] == [(120, 180), (180, 195)]
+        assert cleaning.newest(cleaning.records(run, log, 0))[b"key-0"] == 189
+        assert [record.offset for record in cleaning.records(run, log, 5)][:3] == [173, 174, 175]
+
+    def test_reads_and_look_ups_over_gaps(self, run: Runner, log: Any) -> None:
+        cleaning.fill(log, [9, 9, 9], keys=1000)
+        cleaning.fill(log, [30, 2], keys=50)
+        whole = cleaning.records(run, log)
+        cleaning.clean(run, log, segment_bytes=2500)
+        left = cleaning.records(run, log)
+        assert 0 < len(left) < len(whole)
+        for start in range(log.end):
+            for max_bytes in (1, 700):
+                assert cleaning.records(run, log, start, max_bytes) == [r for r in left if r.offset >= start]
+            assert log.readable_bytes(start, log.end, 1) >= 1
+        for record in whole[::5]:
+            chunk = run.wait(log.find_timestamp(record.timestamp, log.end))
+            expected = next(one for one in left if one.timestamp >= record.timestamp)
+            base, last = offsets(chunk.data)[0]
+            assert base <= expected.offset <= last
+        base, last = offsets(run.wait(log.find_max_timestamp(log.end)).data)[0]
+        assert base <= left[-1].offset <= last
+
+    def test_a_chunk_outlives_a_cleaning(self, run: Runner, log: Any) -> None:
+        cleaning.fill(log, [20, 20, 5])
+        chunk = run.wait(log.read(0, 60, 1 << 20, at_least_one=True))
+        before = bytes(chunk.data)
+        cleaning.clean(run, log)
+        cleaning.records(run, log)
+        assert bytes(chunk.data) == before
+        chunk.release()
+
+    def test_a_full_map_cleans_in_several_passes(self, run: Runner, log: Any) -> None:
+        cleaning.fill(log, [20, 20, 20, 5], keys=30)
+        newest = cleaning.newest(cleaning.records(run, log))
+        ends = [0]
+        while ends[-1] < 180:
+            ends.append(cleaning.clean(run, log, keys_max=10).end)
+            assert cleaning.newest(cleaning.records(run, log)) == newest
+        assert ends == sorted(set(ends))
+        assert len(ends) > 3
+        assert [record.offset for record in cleaning.records(run, log)] == [*range(150, 180), *range(180, 195)]
+
+    def test_a_tombstone_goes_at_its_horizon(self, run: Runner, log: Any) -> None:
+        log.append(cleaning.keyed_plan(0, [b"a", b"b"]))
+        log.append(cleaning.keyed_plan(2, [b"a"], value=None, roll=True))
+        log.append(cleaning.keyed_plan(3, [b"c"], roll=True))
+        cleaning.clean(run, log)
+        assert [record.offset for record in cleaning.records(run, log)] == [1, 2, 3]
+        cleaning.clean(run, log, now_ms=10_999)
+        assert [record.offset for record in cleaning.records(run, log)] == [1, 2, 3]
+        cleaning.clean(run, log, now_ms=11_000)
+        assert [record.offset for record in cleaning.records(run, log)] == [1, 3]
+
+    def test_the_index_of_aborted_transactions_is_cleaned_too(self, run: Runner, engine: Engine, log: Any) -> None:
+        """Two that are over below the clean end, one that is above: the last one is remembered."""
+        for start, roll in ((0, False), (3, True), (6, True)):
+            log.append(cleaning.keyed_plan(start, [b"a"], roll=roll and start > 0, producer_id=5))
+            log.append(cleaning.keyed_plan(start + 1, [b"b"]))
+            log.append(cleaning.marker_plan(start + 2, 5, ABORT))
+            log.add_aborted(AbortedTransaction(5, start, start + 2, start + 3))
+        cleaned = cleaning.clean(run, log)
+        assert cleaned.end == 6
+        assert [one.last_offset for one in log.aborted(0, 9)] == [8]
+        assert [record.offset for record in cleaning.records(run, log)] == [2, 4, 5, 6, 7, 8]
+        log.append(cleaning.keyed_plan(9, [b"c"], roll=True))
+        cleaning.clean(run, log)
+        assert list(log.aborted(0, 10)) == []
+
+    def test_appends_and_a_roll_while_cleaning(self, run: Runner, log: Any) -> None:
+        cleaning.fill(log, [20, 20, 5])
+        token = log.clean(cleaning.task(log))
+        cleaning.fill(log, [5, 5])
+        run.wait(token)
+        assert log.clean_end == 120
+        assert [record.offset for record in cleaning.records(run, log)] == [*range(113, 120), *range(120, 165)]
+        assert [s.base_offset for s in log.segments()] == [0, 120, 135, 150]
+
+    def test_a_trim_while_cleaning(self, run: Runner, log: Any) -> None:
+        cleaning.fill(log, [20, 20, 20, 5])
+        token = log.clean(cleaning.task(log, segment_bytes=1))
+        trimmed = log.trim(130)
+        run.wait(trimmed)
+        with contextlib.suppress(Unavailable):
+            run.wait(token)
+        left = [record.offset for record in cleaning.records(run, log)]
+        assert left in ([*range(130, 195)], [*range(173, 195)])
+        cleaning.clean(run, log)
+        assert [record.offset for record in cleaning.records(run, log)] == [*range(173, 195)]
+
+    def test_a_damaged_batch_stops_a_cleaning(self, run: Runner, log: Any) -> None:
+        cleaning.fill(log, [20])
+        bad = bytearray(make_batch(log.end))
+        bad[-1] ^= 1
+        log.append(AppendPlan(memoryview(bad), log.end, log.end, 0, 1000, len(bad), False, None))
+        cleaning.fill(log, [5])
+        with pytest.raises(Corrupt):
+            cleaning.clean(run, log)
+        assert log.clean_end == 0
+        assert len(log.segments()) == 2
     # -- aborted transactions ---------------------------------------------------------------------
 
     def test_aborted_transactions_that_overlap_a_range(self, run: Runner, log: Any) -> None:
@@ -261,6 +384,14 @@ class StorageContract:
         assert list(run.open(engine).log.aborted(0, 30)) == kept
 
     # -- deletion ---------------------------------------------------------------------------------
+
+    def test_a_topic_dropped_while_it_is_cleaned_is_gone(self, run: Runner, engine: Engine, log: Any) -> None:
+        cleaning.fill(log, [20, 20, 20, 5])
+        token = log.clean(cleaning.task(log))
+        run.wait(engine.logs.drop(TOPIC_ID))
+        with contextlib.suppress(Unavailable):
+            run.wait(token)
+        assert run.open(engine).end == 0
 
     def test_a_dropped_topic_is_gone(self, run: Runner, engine: Engine, log: Any) -> None:
         other = PartitionRef("orders", b"another topic id", 0)

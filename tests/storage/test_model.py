@@ -15,6 +15,7 @@ from flymq.core.log.transactions import AbortedTransaction
 from flymq.storage.files import FilesEngine
 from flymq.storage.memory import MemoryEngine
 
+from . import cleaning
 from .batches import Runner, make_plan, offsets
 
 
@@ -60,6 +61,9 @@ class EngineModel(RuleBasedStateMachine):
         self.oracle.append(plan)
         self.log.append(plan)
 
+    def append_one(self, roll: bool) -> None:
+        self.append(1, 100, 0, roll)
+
     @precondition(lambda self: self.stable < self.oracle.end)
     @rule(data=st.data(), roll=st.booleans())
     def abort(self, data: st.DataObject, roll: bool) -> None:
@@ -67,7 +71,7 @@ class EngineModel(RuleBasedStateMachine):
         marker = self.oracle.end
         first = data.draw(st.integers(self.stable, marker - 1))
         self.stable = data.draw(st.integers(self.stable, marker + 1))
-        self.append(1, 100, 0, roll)
+        self.append_one(roll)
         for log in (self.oracle, self.log):
             log.add_aborted(AbortedTransaction(first, first, marker, self.stable))
 
@@ -147,7 +151,44 @@ class EngineModel(RuleBasedStateMachine):
             shutil.rmtree(self.path)
 
 
-EngineModel.TestCase.settings = settings(
-    max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+class CompactedModel(EngineModel):
+    """With keyed records, and cleanings in between."""
+
+    @initialize(durability=st.sampled_from(["os", "fsync"]), is_cold=st.booleans())
+    def start(self, durability: Any, is_cold: bool) -> None:
+        super().start(durability, is_cold)
+        cleaning.without_processes(self.run.env)
+
+    @rule(
+        keys=st.lists(st.sampled_from([b"a", b"b", b"c", b"d", b"e"]), min_size=1, max_size=4),
+        value=st.sampled_from([None, b"v", b"w" * 300]),
+        timestamp=st.integers(-1, 50),
+        roll=st.sampled_from([False, False, True]),
+    )
+    def append(self, keys: list[bytes], value: bytes | None, timestamp: int, roll: bool) -> None:  # type: ignore[override]
+        plan = cleaning.keyed_plan(self.oracle.end, keys, value=value, timestamp=timestamp, roll=roll)
+        self.oracle.append(plan)
+        self.log.append(plan)
+
+    def append_one(self, roll: bool) -> None:
+        self.append([b"marker"], None, 0, roll)
+
+    @precondition(lambda self: len(self.oracle.runs) > 1)
+    @rule(
+        segment_bytes=st.sampled_from([1, 500, 1 << 30]),
+        keys_max=st.sampled_from([2, 100]),
+        now_ms=st.integers(0, 20),
+    )
+    def clean(self, segment_bytes: int, keys_max: int, now_ms: int) -> None:
+        changes = {"segment_bytes": segment_bytes, "keys_max": keys_max, "now_ms": now_ms, "delete_retention_ms": 9}
+        expected = cleaning.newest(cleaning.records(self.run, self.oracle))
+        ours = cleaning.clean(self.run, self.log, **changes)
+        assert ours == cleaning.clean(self.run, self.oracle, **changes)
+        left = cleaning.newest(cleaning.records(self.run, self.oracle))
+        assert left.items() <= expected.items()
+
+
+_SETTINGS = settings(max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+EngineModel.TestCase.settings = CompactedModel.TestCase.settings = _SETTINGS
 TestEngineModel = EngineModel.TestCase
+TestCompactedModel = CompactedModel.TestCase

@@ -99,6 +99,16 @@ class Producers:
         else:
             self.entries[producer_id] = before
 
+    def last_batches(self, below: int) -> dict[int, tuple[int, int]]:
+        """producer id -> (epoch, last offset of its last batch), of those that wrote nothing at or above `below`: for
+        compaction, which must keep these batches. -1 where there is none."""
+        found = {}
+        for producer_id, entry in self.entries.items():
+            last = entry[2][-1][3] if entry[2] else -1
+            if last < below:
+                found[producer_id] = (entry[0], last)
+        return found
+
     def expire(self, before_ms: int) -> None:
         """Forget producers whose last batch is older than `before_ms` (producer.id.expiration.ms), but not where
         a transaction is open."""

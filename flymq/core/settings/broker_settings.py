@@ -108,13 +108,23 @@ _TOPICS = (
 )  # fmt: skip
 
 _LOGS = (
+    Setting("log.cleaner.backoff.ms", LONG, "15000", "Time between two looks for partitions to compact.",
+            at_least(0), dynamic=True),
+    Setting("log.cleaner.dedupe.buffer.size", LONG, "134217728",
+            "Memory for the keys of one compaction, 160 bytes each; a log with more takes several.",
+            dynamic=True),
     Setting("log.cleaner.delete.retention.ms", LONG, "86400000", "Default of the topic setting delete.retention.ms.",
             at_least(0), dynamic=True),
+    Setting("log.cleaner.enable", BOOLEAN, "true", "Whether topics with the policy compact are compacted."),
+    Setting("log.cleaner.io.max.bytes.per.second", DOUBLE, "1.7976931348623157E308",
+            "Bytes a second that compaction reads and writes at most.", dynamic=True),
     Setting("log.cleaner.max.compaction.lag.ms", LONG, str(LONG_MAX),
             "Default of the topic setting max.compaction.lag.ms.", at_least(1), dynamic=True),
     Setting("log.cleaner.min.cleanable.ratio", DOUBLE, "0.5",
             "Default of the topic setting min.cleanable.dirty.ratio.", between(0, 1), dynamic=True),
     Setting("log.cleaner.min.compaction.lag.ms", LONG, "0", "Default of the topic setting min.compaction.lag.ms.",
+            at_least(0), dynamic=True),
+    Setting("log.cleaner.threads", INT, "1", "Compactions at a time. Without effect: FlyMQ does one.",
             at_least(0), dynamic=True),
     Setting("log.cleanup.policy", LIST, "delete", "Default of the topic setting cleanup.policy.",
             only("compact", "delete"), dynamic=True),

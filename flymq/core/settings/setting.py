@@ -14,6 +14,7 @@ from typing import Any
 
 INT_MAX = 2**31 - 1
 LONG_MAX = 2**63 - 1
+_PLAIN_MAX = 1e7
 
 _INTEGER = re.compile(r"[+-]?[0-9]+\Z")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
@@ -192,6 +193,13 @@ def to_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, list):
         return ",".join(to_text(one) for one in value)
+    if isinstance(value, float) and abs(value) >= _PLAIN_MAX and value - value == 0:
+        from decimal import Decimal  # 2 ms, for a value that hardly anybody sets
+
+        # As Java writes it: 1.0E7, where Python has 10000000.0.
+        mantissa, _, exponent = f"{Decimal(repr(value)):e}".partition("e")
+        digits = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        return f"{digits}{'' if '.' in digits else '.0'}E{int(exponent)}"
     return str(value)
 
 

@@ -64,6 +64,8 @@ class Flusher:
     """
 
     __slots__ = (
+        "_asked",
+        "_asked_in_flight",
         "_dirty",
         "_disk_checked_at",
         "_disk_free_min",
@@ -106,6 +108,8 @@ class Flusher:
         self._in_flight = 0
         self._is_scheduled = False
         self._rounds_done: list[Token] = []
+        self._asked: list[Token] = []  # for the next round
+        self._asked_in_flight: list[Token] = []
         self._timer: Timer | None = None
         self._ticks = 0
         self._disk_checked_at = 0
@@ -167,6 +171,7 @@ class Flusher:
 
     def _round(self) -> None:
         self._is_scheduled = False
+        self._asked_in_flight, self._asked = self._asked, []
         dirty, self._dirty = self._dirty, []
         jobs = deque(log.begin_flush() for log in dirty if log.failure is None)
         count = self._in_flight = len(jobs)  # the threads empty it while we look
@@ -204,16 +209,26 @@ class Flusher:
             self._on_relief()
 
     def _after_round(self) -> None:
+        asked, self._asked_in_flight = self._asked_in_flight, []
+        for token in asked:
+            token.complete()
         # While producers are stopped nobody else asks for the next round.
-        if self._dirty and (self.is_fsync or self._rounds_done or self.is_backlogged):
+        if self._asked or (self._dirty and (self.is_fsync or self._rounds_done or self.is_backlogged)):
             self._schedule()
         elif not self._dirty and self._rounds_done:
             waiting, self._rounds_done = self._rounds_done, []
             for token in waiting:
                 token.complete()
 
-    def flush_all(self) -> Token:
+    def flush_once(self) -> Token:
         """Completes with None once everything written so far is flushed, or its partition offline."""
+        token = Token()
+        self._asked.append(token)
+        self._schedule()
+        return token
+
+    def flush_all(self) -> Token:
+        """As `flush_once`, but what is written meanwhile is flushed, too: for the end, when nobody writes any more."""
         token = Token()
         self._rounds_done.append(token)
         self._schedule()

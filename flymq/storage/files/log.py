@@ -9,10 +9,11 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from flymq.core.log.cleaning import CleaningTask
 from flymq.core.log.plan import AppendPlan
 from flymq.core.log.retention import epochs_from
 from flymq.core.log.transactions import AbortedTransaction
-from flymq.env import Token
+from flymq.env import Token, completed
 from flymq.storage.api import (
     Chunk,
     Corrupt,
@@ -24,6 +25,8 @@ from flymq.storage.api import (
     StorageError,
     Unavailable,
 )
+from flymq.storage.files.cleaning import Cleaning
+from flymq.storage.files.cold import load_index, read_later
 from flymq.storage.files.flush import FlushJob
 from flymq.storage.files.reading import Cold, read_batches
 from flymq.storage.files.searching import Span, first_at_or_after, first_largest
@@ -66,6 +69,8 @@ class FileLog(Log):
         "_reports_at_once",
         "_store",
         "_unsynced_folders",
+        "clean_end",
+        "cleaning",
         "end",
         "epochs",
         "failure",
@@ -97,6 +102,8 @@ class FileLog(Log):
         self.end = found.end
         self.log_start = found.log_start
         self.epochs = found.epochs
+        self.clean_end = found.clean_end
+        self.cleaning: Cleaning | None = None  # the one that is going on
         self.flushed_end = found.end  # what an fsync has covered
         self.row_end = found.recovery_point  # what the row says about that
         self.is_changed = found.is_recovered  # the row's clean values are out of date
@@ -283,7 +290,9 @@ class FileLog(Log):
     def finish(self) -> None:
         """At a clean stop, everything flushed (any thread): write the active segment's indexes."""
         active = self._active
-        if active.index_offsets is not None and active.first_marker < 0 and not active.is_scanned_fast:
+        if active.index_offsets is None or active.first_marker >= 0:
+            return
+        if active.aborted.data or not active.is_scanned_fast:
             active.try_write_index(self._files)
 
     def row(self, *, clean: bool) -> dict[str, Any]:
@@ -293,6 +302,7 @@ class FileLog(Log):
             "epochs": self.epochs,
             "log_start": self.log_start,
             "recovery_point": self.flushed_end,
+            "clean_end": self.clean_end,
         }
         if clean and self._active.size:
             row["clean"] = [self.end, self._active.base, self._active.size]
@@ -340,7 +350,7 @@ class FileLog(Log):
         if not segment.size:
             return None
         if segment.index_offsets is None:
-            return self._read_later(self._load(segment), offset, end_offset, max_bytes, at_least_one)
+            return read_later(self, load_index(self, segment, self._files), offset, end_offset, max_bytes, at_least_one)
         store = self._store
         if segment.fd < 0:
             try:
@@ -352,7 +362,10 @@ class FileLog(Log):
         try:
             chunk = read_batches(segment, segment.fd, *wanted, self._files.read_cached, store.buffers)
         except Cold:
-            return self._offload(read_batches, segment, segment.fd, *wanted, self._files.read_into, None)
+            cold = self.offload(read_batches, segment, segment.fd, *wanted, self._files.read_into, None)
+            if segment is self._active or not offset < segment_end < end_offset:
+                return cold
+            return self._or_next(cold, segment, segment_end, offset, end_offset, max_bytes, at_least_one)
         except OSError as error:
             raise Unavailable(f"{segment.log_path}: {error}") from error
         if segment is not self._active:
@@ -366,6 +379,23 @@ class FileLog(Log):
         position = segment.positions.get(offset)
         return position is None or position >= segment.size
 
+    def _or_next(
+        self, read: Token, segment: FileSegment, segment_end: int, offset: int, end_offset: int, max_bytes: int,
+        at_least_one: bool,
+    ) -> Token:
+        """What `read` finds in a rolled segment, or the next one has where this one has nothing more."""
+        result = Token()
+
+        def done(got: object) -> None:
+            if got is None and self._has_none(segment, offset):
+                later = read_later(self, completed(), segment_end, end_offset, max_bytes, at_least_one)
+                later.then(result.complete)
+            else:
+                result.complete(got)
+
+        read.then(done)
+        return result
+
     def _segment_at(self, offset: int) -> FileSegment:
         """The segment whose range holds `offset`; the first one for anything below."""
         at = bisect_right(self.rolled, offset, key=_base_of) - 1
@@ -376,42 +406,7 @@ class FileLog(Log):
             return segment
         return self.rolled[at + 1] if at + 1 < len(self.rolled) else self._active
 
-    def _load(self, segment: FileSegment) -> Token:
-        """Bring a rolled segment's indexes to memory, once for all who ask meanwhile."""
-        if segment.loading is None:
-            token = segment.loading = self._offload(_load_index, segment, self._files)
-
-            def loaded(_: object) -> None:
-                segment.loading = None
-
-            token.then(loaded)
-        return segment.loading
-
-    def _read_later(self, token: Token, offset: int, end_offset: int, max_bytes: int, at_least_one: bool) -> Token:
-        """`read` again once `token` is in."""
-        result = Token()
-
-        def again(loaded: object) -> None:
-            if isinstance(loaded, StorageError):
-                result.complete(loaded)
-                return
-            if offset < self.log_start:
-                result.complete(Unavailable(f"{self.folder}: offset {offset} was trimmed away meanwhile"))
-                return
-            try:
-                got = self.read(offset, end_offset, max_bytes, at_least_one=at_least_one)
-            except StorageError as error:
-                result.complete(error)
-                return
-            if isinstance(got, Token):
-                got.then(result.complete)
-            else:
-                result.complete(got)
-
-        token.then(again)
-        return result
-
-    def _offload(self, fn: Callable[..., Any], *args: Any) -> Token:
+    def offload(self, fn: Callable[..., Any], *args: Any) -> Token:
         """`env.offload` with the files pinned; what fails completes as a `StorageError`."""
         result = Token()
         self.pins += 1
@@ -459,19 +454,18 @@ class FileLog(Log):
     # -- look-ups ---------------------------------------------------------------------------------
 
     def find_timestamp(self, timestamp: int, end_offset: int) -> Token:
-        return self._offload(first_at_or_after, self._files, self._spans(end_offset), timestamp, end_offset)
+        return self.offload(first_at_or_after, self._files, self._spans(end_offset), timestamp, end_offset)
 
     def find_max_timestamp(self, end_offset: int) -> Token:
-        return self._offload(first_largest, self._files, self._spans(end_offset), end_offset)
+        return self.offload(first_largest, self._files, self._spans(end_offset), end_offset)
 
     def _spans(self, end_offset: int) -> list[Span]:
         """What a thread may look at: the sizes as of now, from the log start on."""
         if self.failure is not None:
             raise self.failure
-        whole = [*((segment, segment.end) for segment in self.rolled), (self._active, self.end)]
         return [
             Span(segment, end, segment.size, self.log_start)
-            for segment, end in whole
+            for segment, end in self.whole()
             if segment.size and segment.base < end_offset and end > self.log_start
         ]
 
@@ -487,8 +481,11 @@ class FileLog(Log):
 
     def parts(self, offset: int) -> list[tuple[str, int]]:
         """(log file, its size) of every segment that ends above `offset`."""
-        whole = [*((segment, segment.end) for segment in self.rolled), (self._active, self.end)]
-        return [(segment.log_path, segment.size) for segment, end in whole if segment.size and end > offset]
+        return [(segment.log_path, segment.size) for segment, end in self.whole() if segment.size and end > offset]
+
+    def whole(self) -> list[tuple[FileSegment, int]]:
+        """(segment, its end) of all, the active one last."""
+        return [*((segment, segment.end) for segment in self.rolled), (self._active, self.end)]
 
     # -- aborted transactions ---------------------------------------------------------------------
 
@@ -556,21 +553,48 @@ class FileLog(Log):
 
         def delete(gone: list[FileSegment]) -> None:
             for segment in gone:
-                self._store.open_files.close(segment)
-                self._forget_unsynced(segment)
-                if segment in self.to_finish:
-                    self.to_finish.remove(segment)
+                self._close_for_good(segment)
             self._store.unlink_segments(gone)
 
         self._store.save_row(self).then(saved)
         return result
 
+    def _close_for_good(self, segment: FileSegment) -> None:
+        """It is in `rolled` no more; its file is about to go."""
+        self._store.open_files.close(segment)
+        self._forget_unsynced(segment)
+        if segment in self.to_finish:
+            self.to_finish.remove(segment)
+
+    # -- cleaning ---------------------------------------------------------------------------------
+
+    def clean(self, task: CleaningTask) -> Token:
+        if self.failure is not None:
+            raise self.failure
+        if self.cleaning is not None:
+            return completed(Unavailable(f"{self.folder} is being cleaned already"))
+        cleaning = self.cleaning = Cleaning(self._store, self, task)
+
+        def over(_: object) -> None:
+            self.cleaning = None
+
+        cleaning.result.then(over)
+        return cleaning.result
+
+    def stop_cleaning(self) -> Token:
+        """Completes once no cleaning is going on."""
+        return self.cleaning.stop() if self.cleaning is not None else completed()
+
+    def swap(self, old: list[FileSegment], new: FileSegment | None) -> None:
+        """A cleaned segment takes the place of neighbours in `rolled`; None: nothing is left of them."""
+        at = self.rolled.index(old[0])
+        self.rolled[at : at + len(old)] = [new] if new is not None else []
+        if new is None and at:
+            self.rolled[at - 1].end = old[-1].end
+        for segment in old:
+            self._close_for_good(segment)
+
 
 def _base_of(segment: FileSegment) -> int:
     return segment.base
 
-
-def _load_index(segment: FileSegment, files: Any) -> None:
-    """On a thread. A segment without usable index files is read by walking its headers."""
-    if not segment.load_index(files):
-        segment.start_index()

@@ -20,7 +20,7 @@ from typing import Any
 from flymq.env.files import Files
 from flymq.storage.api import Corrupt
 from flymq.storage.files.aborted import AbortedRows
-from flymq.storage.files.segment import FileSegment, read_file
+from flymq.storage.files.segment import CLEANED, SEGMENT_SUFFIXES, FileSegment, read_file
 from flymq.storage.headers import (
     BATCH_MAGIC,
     CRC_FROM,
@@ -42,7 +42,17 @@ _STREAM_BYTES = 1 << 20
 class Found:
     """What a folder holds. `segments` in order, the last one active; empty where nothing was ever written."""
 
-    __slots__ = ("end", "epochs", "is_recovered", "log_start", "messages", "recovery_point", "segments", "snapshot")
+    __slots__ = (
+        "clean_end",
+        "end",
+        "epochs",
+        "is_recovered",
+        "log_start",
+        "messages",
+        "recovery_point",
+        "segments",
+        "snapshot",
+    )
 
     def __init__(self, row: dict[str, Any]) -> None:
         self.segments: list[FileSegment] = []
@@ -50,9 +60,39 @@ class Found:
         self.end = self.log_start
         self.epochs: list[tuple[int, int]] = [(epoch, start) for epoch, start in row.get("epochs", [(0, 0)])]
         self.recovery_point: int = row.get("recovery_point", 0)
+        self.clean_end: int = row.get("clean_end", 0)
         self.is_recovered = False  # case C
         self.messages: list[str] = []
         self.snapshot: tuple[int, bytes] | None = None
+
+
+def _after_cleaning(files: Files, folder: str, names: list[str]) -> list[str]:
+    """Finish or undo a cleaning that a crash cut short (the order is in `cleaning`); the names that are left.
+
+    An index file of a .cleaned that is not there: it was renamed, and the segments that it replaced may be there yet.
+    They begin at or below its last offset, as no others do.
+    """
+    left = [name for name in names if CLEANED in name]
+    if not left:
+        return names
+    for base in (name[:20] for name in left if name[20:] == f"{CLEANED}.index"):
+        if base + CLEANED in left or f"{base}.log" not in names:
+            continue
+        path = f"{folder}/{base}.log"
+        last = -1
+        for batch in stream(files, [(path, files.size(path))], 0):
+            first, _, delta = PLACE.unpack_from(batch)
+            last = first + delta
+        for name in sorted(names):
+            if name[:20].isdigit() and int(base) < int(name[:20]) <= last and name[20:] in SEGMENT_SUFFIXES:
+                files.unlink(f"{folder}/{name}")
+        for suffix in (".index", ".timeindex", ".txnindex"):
+            if base + suffix in names:
+                files.unlink(f"{folder}/{base}{suffix}")  # of either; it is built anew
+    for name in sorted(left, reverse=True):  # a .cleaned after its index files
+        files.unlink(f"{folder}/{name}")
+    files.fsync_folder(folder)
+    return files.list(folder)
 
 
 class _Bad(Exception):
@@ -68,7 +108,7 @@ def recover(files: Files, name: str, folder: str, row: dict[str, Any], index_int
     """Raises `Corrupt` (case C2) and OSError. `name` is the partition's, for the messages."""
     found = Found(row)
     try:
-        names = files.list(folder)
+        names = _after_cleaning(files, folder, files.list(folder))
     except FileNotFoundError:
         names = []
     bases = sorted(int(entry[:-4]) for entry in names if entry.endswith(".log") and entry[:-4].isdigit())
@@ -90,8 +130,12 @@ def recover(files: Files, name: str, folder: str, row: dict[str, Any], index_int
     clean = row.get("clean")
     if clean is not None and clean[1:] == [newest.base, newest.size]:
         newest.end = clean[0]
-        for segment in found.segments:
+        for segment in found.segments[:-1]:
             _summarize(files, name, segment, index_interval, found)
+        if newest.is_scanned_fast and f"{newest.base:020d}.txnindex" not in names:
+            _scan_whole(files, name, newest, index_interval, found)
+        else:
+            _summarize(files, name, newest, index_interval, found)
     else:
         _scan_all(files, name, found, index_interval)
     found.end = max(found.segments[-1].end, found.log_start)
@@ -121,11 +165,6 @@ def _summarize(files: Files, name: str, segment: FileSegment, index_interval: in
         segment.start_index()
         return
     end = segment.end
-    is_active = segment is found.segments[-1]
-    if is_active and segment.is_scanned_fast:
-        _scan_whole(files, name, segment, index_interval, found)
-        segment.end = end
-        return
     fd = files.open(segment.log_path, os.O_RDONLY, 0)
     try:
         header = files.pread(fd, HEADER_BYTES, 0)
@@ -136,21 +175,21 @@ def _summarize(files: Files, name: str, segment: FileSegment, index_interval: in
     if not (segment.load_index(files) and segment.load_aborted(files)):
         _scan_whole(files, name, segment, index_interval, found)
         if segment.first_marker >= 0 or not segment.try_write_index(files):
-            segment.end = end
             return  # it stays in memory
     segment.end = end
-    if not is_active:
+    if segment is not found.segments[-1]:
         segment.forget_index()
 
 
 def _scan_whole(files: Files, name: str, segment: FileSegment, index_interval: int, found: Found) -> None:
     """A scan of what a clean stop left: `Corrupt` where any of it is bad."""
-    size = segment.size
+    size, end = segment.size, segment.end
     try:
         _scan(files, segment, index_interval, found.epochs)
     except _Bad as bad:
         raise _corrupt(name, segment, bad) from bad
     assert segment.size == size
+    segment.end = end
 
 
 def _corrupt(name: str, segment: FileSegment, bad: _Bad) -> Corrupt:
@@ -187,6 +226,7 @@ def _scan_all(files: Files, name: str, found: Found, index_interval: int) -> Non
         if is_last or segment.first_marker >= 0:
             segment.drop_index(files)  # of an earlier clean stop, when it was shorter
         else:
+            segment.end = segments[at + 1].base  # compaction may have left a gap
             segment.try_write_index(files)
     folder = os.path.dirname(segments[-1].path)
     for path in (folder, os.path.dirname(folder), os.path.dirname(os.path.dirname(folder))):

@@ -26,6 +26,10 @@ from flymq.env.files import Files
 from flymq.storage.api import Segment
 from flymq.storage.files.aborted import AbortedRows
 
+# The log last: where a crash comes in between, the next start still sees the segment.
+SEGMENT_SUFFIXES = (".index", ".timeindex", ".txnindex", ".log")
+CLEANED = ".cleaned"  # a segment in the making, with `.cleaned.index` and `.cleaned.timeindex`
+
 _INDEX_FILES_FROM_BYTES = 1 << 16
 _TIME_ROW = Struct(">qI")
 _OFFSET_ROW_BYTES = 8

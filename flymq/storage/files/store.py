@@ -17,15 +17,13 @@ from flymq.storage.files.flush import Flusher
 from flymq.storage.files.log import FileLog
 from flymq.storage.files.open_files import OpenFiles
 from flymq.storage.files.recovery import Found, newest_snapshot, recover, replay_from, stream
-from flymq.storage.files.segment import FileSegment
+from flymq.storage.files.segment import SEGMENT_SUFFIXES, FileSegment
 from flymq.storage.files.shards import ENGINE_SHARD, PARTITION_SHARD, SqliteShards
 from flymq.storage.memory import add_epoch, take_epoch
 
 _SLICE_MS = 5
 _THREADS = 8
 _RECOVERIES_PER_HOP = 64
-# The log last: where a crash comes in between, the next start still sees the segment.
-_SEGMENT_SUFFIXES = (".index", ".timeindex", ".txnindex", ".log")
 _TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _FOLDER_NAME = re.compile(r"[0-9]+\.([0-9a-f]{32})")
 
@@ -225,7 +223,7 @@ class FilesLogStore(LogStore):
             self._flushed.discard(log)
             folders.add(log.folder)
             log.drop()
-            idle.append(log.idle())
+            idle += [log.idle(), log.stop_cleaning()]
         for row_key in self._row_keys(topic_id):
             folders.add(f"{self.folder}/{self._rows[row_key]['topic']}/{row_key[33:]}.{row_key[:32]}")
         result = Token()
@@ -241,7 +239,7 @@ class FilesLogStore(LogStore):
     def unlink_segments(self, segments: list[FileSegment]) -> Token:
         """Delete the files of segments that no log lists any more."""
         result = Token()
-        paths = [segment.path + suffix for segment in segments for suffix in _SEGMENT_SUFFIXES]
+        paths = [segment.path + suffix for segment in segments for suffix in SEGMENT_SUFFIXES]
         self._delete(iter([self.env.offload(self._unlink_all, paths)] if paths else []), result)
         return result
 
@@ -339,7 +337,8 @@ class FilesLogStore(LogStore):
         def closed(outcomes: list[object]) -> None:
             result.complete(next((one for one in outcomes if isinstance(one, BaseException)), None))
 
-        self.flusher.flush_all().then(flushed)
+        stopped = gather([log.stop_cleaning() for log in logs])
+        stopped.then(lambda _: self.flusher.flush_all().then(flushed))
         return result
 
 
