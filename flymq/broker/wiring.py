@@ -7,6 +7,7 @@ from collections.abc import Callable
 from flymq.broker.context import RequestContext, Services
 from flymq.broker.dispatch import Dispatcher
 from flymq.broker.net.server import Server
+from flymq.core.catalog import Topic
 from flymq.core.settings import BrokerConfig
 from flymq.env import Env
 from flymq.runtime.compaction import Compaction
@@ -68,6 +69,7 @@ def wire(env: Env, config: BrokerConfig, engine: Engine, on_fatal: Callable[[Bas
     services.groups = Groups(env, engine.shards, config, on_fatal)
     services.topics.on_deleted.append(lambda topic: services.groups.topic_deleted(topic.id))
     services.compaction = Compaction(env, services.partitions, config)
+    services.topics.on_changed.append(lambda topic: _tell_groups(services.groups, topic))
     services.producer_ids = ProducerIds(engine.shards)
     services.retention = Retention(env, services.partitions, config.int("log.retention.check.interval.ms"))
     services.transactions = Transactions(
@@ -75,6 +77,7 @@ def wire(env: Env, config: BrokerConfig, engine: Engine, on_fatal: Callable[[Bas
     )
     services.features = Features(engine.shards)
     services.fetch_sessions = FetchSessions(env, config.int("max.incremental.fetch.session.cache.slots"))
+    services.settings.on_group_changed.append(services.groups.consumer_settings.configure)
     config.on_changed.append(services.topics.defaults_changed)
     config.on_changed.append(lambda _: _follow(services))
     return services
@@ -83,6 +86,12 @@ def wire(env: Env, config: BrokerConfig, engine: Engine, on_fatal: Callable[[Bas
 def _follow(services: Services) -> None:
     """Tell those that copied a setting at their start. Who reads `config` at each use need not be told."""
     services.partitions.producer_expiration_ms = services.config.int("producer.id.expiration.ms")
+    services.groups.settings_changed(services.config)
+
+
+def _tell_groups(groups: Groups, topic: Topic) -> None:
+    if not topic.is_internal:  # nobody can read those
+        groups.topic_changed(topic.name, topic.id, topic.partition_count)
 
 
 def make_server(

@@ -1,6 +1,7 @@
 """Features of the cluster: which levels this broker could run, and which may be made the one in force.
 
-The level in force steers clients: at `transaction.version` 2 they use the second protocol of transactions.
+The level in force steers clients: at `transaction.version` 2 they use the second protocol of transactions, at
+`group.version` 1 consumers may use the newer protocol of groups.
 Only what works stands here.
 Source: KIP-584, KIP-1022; Feature and FeatureControlManager in Apache Kafka 4.3.
 """
@@ -24,9 +25,10 @@ class Feature:
 FEATURES = {
     feature.name: feature
     for feature in (
+        Feature("group.version", 0, 1),
         Feature("transaction.version", 0, 2),
     )
-}  # fmt: skip
+}
 
 
 class UpgradeType(IntEnum):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Protocol
 
+from flymq.core.group.consumer.events import DescribeConsumerGroups, TopicChanged
+from flymq.core.group.consumer.settings import ConsumerConfig, ConsumerSettings
+from flymq.core.group.consumer.topics import KnownTopics
 from flymq.core.group.events import (
     DeleteGroups,
     DescribeGroups,
@@ -29,8 +33,14 @@ PREFIX = "groups/"
 class Settings(Protocol):
     """What groups need of the broker's configuration."""
 
-    def int(self, name: str) -> int:
+    def int(self, name: builtins.str) -> builtins.int:
         """The value of a numeric setting, by Kafka's dotted name."""
+
+    def str(self, name: builtins.str) -> builtins.str:
+        """The value of a text setting."""
+
+    def list(self, name: builtins.str) -> builtins.list[builtins.str]:
+        """The value of a list setting."""
 
 
 def group_config(settings: Settings) -> GroupConfig:
@@ -42,6 +52,17 @@ def group_config(settings: Settings) -> GroupConfig:
         offset_metadata_max_bytes=settings.int("offset.metadata.max.bytes"),
         offsets_retention_ms=settings.int("offsets.retention.minutes") * 60_000,
         offsets_retention_check_interval_ms=settings.int("offsets.retention.check.interval.ms"),
+    )
+
+
+def consumer_config(settings: Settings) -> ConsumerConfig:
+    return ConsumerConfig(
+        session_timeout_ms=settings.int("group.consumer.session.timeout.ms"),
+        heartbeat_interval_ms=settings.int("group.consumer.heartbeat.interval.ms"),
+        assignment_interval_ms=settings.int("group.consumer.assignment.interval.ms"),
+        max_size=settings.int("group.consumer.max.size"),
+        assignors=tuple(settings.list("group.consumer.assignors")),
+        migration_policy=settings.str("group.consumer.migration.policy").lower(),
     )
 
 
@@ -75,6 +96,9 @@ class Groups:
         self._store = shards
         self._on_fatal = on_fatal
         self._config = group_config(config)
+        self.consumer_settings = ConsumerSettings(consumer_config(config))
+        """Its `configure` gives a group settings of its own."""
+        self._topics = KnownTopics()
         self._count = config.int("offsets.topic.num.partitions")
         self._runners: dict[int, ShardRunner] = {}
         self._closed = False
@@ -92,13 +116,13 @@ class Groups:
         machines: list[GroupShard] = []
 
         def make() -> GroupShard:
-            machines[:] = [GroupShard(self._config)]
+            machines[:] = [self._make()]
             return machines[0]
 
         self._runners[number] = runner = ShardRunner(self._env, self._store, f"{PREFIX}{number}", make, self._on_fatal)
         runner.load()
         topics: set[bytes] = set()
-        for group in machines[0].groups.values():
+        for group in machines[0].all_groups():
             if shard_of(group.group_id, self._count) != number:
                 raise EngineError(
                     f"group {group.group_id!r} was stored with another offsets.topic.num.partitions than {self._count}",
@@ -111,6 +135,13 @@ class Groups:
                 if not topic_exists(topic_id):
                     runner.tell(TopicDeleted(topic_id))
 
+    def _make(self) -> GroupShard:
+        return GroupShard(self._config, self.consumer_settings, self._topics)
+
+    def settings_changed(self, settings: Settings) -> None:
+        """Those of consumer groups may change while the broker runs; the others are as they were at its start."""
+        self.consumer_settings.config = consumer_config(settings)
+
     def _runner(self, group_id: str) -> ShardRunner:
         number = shard_of(group_id, self._count)
         runner = self._runners.get(number)
@@ -118,7 +149,7 @@ class Groups:
 
     def _new_runner(self, number: int) -> ShardRunner:
         name = f"{PREFIX}{number}"
-        runner = ShardRunner(self._env, self._store, name, partial(GroupShard, self._config), self._on_fatal)
+        runner = ShardRunner(self._env, self._store, name, self._make, self._on_fatal)
         self._runners[number] = runner
         runner.load()
         return runner
@@ -143,6 +174,10 @@ class Groups:
         """Completes with a list of `GroupDescription` or `ErrorCode`, in order of `group_ids`."""
         return self._each(group_ids, DescribeGroups)
 
+    def describe_consumer_groups(self, group_ids: list[str]) -> Token:
+        """Completes with a list in order of `group_ids`: `ConsumerGroupDescription`, why there is none, `ErrorCode`."""
+        return self._each(group_ids, DescribeConsumerGroups)
+
     def delete(self, group_ids: list[str]) -> Token:
         """Completes with a list of `ErrorCode`, in order of `group_ids`."""
         return self._each(group_ids, DeleteGroups)
@@ -158,7 +193,9 @@ class Groups:
         gather([runner.request(ListGroups(states)) for runner in self._runners.values()]).then(listed)
         return whole
 
-    def _each(self, group_ids: list[str], event: type[DescribeGroups] | type[DeleteGroups]) -> Token:
+    def _each(
+        self, group_ids: list[str], event: type[DescribeGroups | DescribeConsumerGroups | DeleteGroups]
+    ) -> Token:
         """One event for all groups of a shard; their answers go back to where the groups were named."""
         if self._closed:
             return completed(Ended.SHUTDOWN)
@@ -204,9 +241,16 @@ class Groups:
 
     # -- from outside -----------------------------------------------------------------------------
 
+    def topic_changed(self, name: str, topic_id: bytes, partition_count: int) -> None:
+        """A topic was loaded or created, or has more partitions: consumer groups may want it."""
+        self._topics.put(name, topic_id, partition_count)  # for the shards to come
+        for runner in list(self._runners.values()):
+            runner.tell(TopicChanged(name, topic_id, partition_count))
+
     def topic_deleted(self, topic_id: bytes) -> None:
-        """Forget its offsets in every group."""
-        for runner in self._runners.values():
+        """Forget its offsets in every group, and take it from those that consume it."""
+        self._topics.drop(topic_id)
+        for runner in list(self._runners.values()):
             runner.tell(TopicDeleted(topic_id))
 
     def close(self) -> None:

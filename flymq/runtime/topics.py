@@ -137,6 +137,10 @@ class Topics:
         self._tell_changed(topic)
         created.complete(topic)
 
+    def _tell_changed(self, topic: Topic) -> None:
+        for tell in self.on_changed:
+            tell(topic)
+
     def _creation_failed(self, topic: Topic, created: Token, error: StorageError) -> None:
         """Take the row back, which may or may not be there; only then may the name be used again."""
 
@@ -254,10 +258,6 @@ class Topics:
                 if own not in configs:
                     configs[own] = self.config_of(topic)
                 self._partitions.set_config(topic, configs[own])
-
-    def _tell_changed(self, topic: Topic) -> None:
-        for tell in self.on_changed:
-            tell(topic)
 
     # -- deleting ---------------------------------------------------------------------------------
 

@@ -16,8 +16,12 @@ from flymq_protocol.errors import ErrorCode
 
 HOST = "127.0.0.1"
 STOP_GRACE_S = 1.0
-# Nobody wants to wait for more members in a test.
-_DEFAULTS = {"group.initial.rebalance.delay.ms": "0"}
+# Nobody wants to wait for more members in a test, or five seconds for a member's next heartbeat.
+_DEFAULTS = {
+    "group.initial.rebalance.delay.ms": "0",
+    "group.consumer.assignment.interval.ms": "0",
+    "group.consumer.heartbeat.interval.ms": "200",
+}
 
 
 def broker_config(config: Mapping[str, Any], port: int, who: str) -> BrokerConfig:
@@ -87,9 +91,10 @@ class RunningBroker:
 
     async def _evict(self, names: list[str]) -> None:
         groups = self._broker.services.groups
+        described = await _done(groups.describe(names)) + await _done(groups.describe_consumer_groups(names))
         leaving = [
             LeaveGroup(group.group_id, [(member.member_id, member.instance_id) for member in group.members])
-            for group in await _done(groups.describe(names))
+            for group in described
             if getattr(group, "members", None)
         ]
         await _done(gather([groups.request(event) for event in leaving]))

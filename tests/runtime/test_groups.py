@@ -98,6 +98,12 @@ class Settings:
         "group.min.session.timeout.ms": 6000,
         "group.max.session.timeout.ms": 1800000,
         "group.max.size": 100,
+        "group.consumer.session.timeout.ms": 45000,
+        "group.consumer.heartbeat.interval.ms": 5000,
+        "group.consumer.assignment.interval.ms": 0,
+        "group.consumer.max.size": 100,
+        "group.consumer.assignors": ["uniform", "range"],
+        "group.consumer.migration.policy": "bidirectional",
         "offset.metadata.max.bytes": 4096,
         "offsets.retention.minutes": 10080,
         "offsets.retention.check.interval.ms": 600000,
@@ -107,6 +113,8 @@ class Settings:
     def int(self, name: str) -> int:
         value: int = self.values[name]
         return value
+
+    str = list = int  # the values are of their types
 
 
 class SeededEnv(ManualEnv):

@@ -188,6 +188,16 @@ def test_a_topic_is_gone_once_its_row_is(world: World) -> None:
     assert world.names() == []
 
 
+def test_who_listens_hears_of_topics_created_and_loaded(world: World) -> None:
+    told: list[str] = []
+    world.topics.on_changed.append(lambda topic: told.append(topic.name))
+    topic = created(world, "t")
+    assert told == ["t"]
+    world.topics.delete(topic)
+    world.shards.complete()
+    assert told == ["t"]
+
+
 def test_a_created_again_topic_has_another_id(world: World) -> None:
     first = created(world, "t")
     world.topics.delete(first)

@@ -13,6 +13,10 @@ from flymq_protocol.api.k14_sync_group import SyncGroupRequest, SyncGroupRequest
 from flymq_protocol.api.k15_describe_groups import DescribeGroupsRequest
 from flymq_protocol.api.k19_create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
 from flymq_protocol.api.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState
+from flymq_protocol.api.k68_consumer_group_heartbeat import (
+    ConsumerGroupHeartbeatRequest,
+    ConsumerGroupHeartbeatResponse,
+)
 from flymq_protocol.errors import ErrorCode
 
 from .client import Client
@@ -121,3 +125,16 @@ def until_rebalancing(client: Client, group: str) -> None:
     """Until somebody else's join has arrived."""
     while client.call(DescribeGroupsRequest([group]), 5).groups[0].group_state != "PreparingRebalance":
         pass
+
+
+def enter(
+    client: Client, group: str, topic: Topic, member_id: str = "m", version: int = 1, **fields: Any
+) -> ConsumerGroupHeartbeatResponse:
+    """Join a consumer group of KIP-848."""
+    request = ConsumerGroupHeartbeatRequest(**{
+        "group_id": group, "member_id": member_id, "member_epoch": 0, "rebalance_timeout_ms": 30_000,
+        "subscribed_topic_names": [topic.name], "topic_partitions": [], **fields,
+    })
+    answer: ConsumerGroupHeartbeatResponse = client.call(request, version)
+    assert answer.error_code == ErrorCode.NONE, answer
+    return answer

@@ -77,6 +77,8 @@ from flymq_protocol.api.k61_describe_producers import DescribeProducersRequest
 from flymq_protocol.api.k61_describe_producers import TopicRequest as ProducersTopic
 from flymq_protocol.api.k65_describe_transactions import DescribeTransactionsRequest
 from flymq_protocol.api.k66_list_transactions import ListTransactionsRequest
+from flymq_protocol.api.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
+from flymq_protocol.api.k69_consumer_group_describe import ConsumerGroupDescribeRequest
 from flymq_protocol.api.k74_list_config_resources import ListConfigResourcesRequest
 from flymq_protocol.api.k75_describe_topic_partitions import DescribeTopicPartitionsRequest, TopicRequest
 from flymq_protocol.message import Message
@@ -146,6 +148,8 @@ def asking(key: int, version: int) -> Message:
         61: DescribeProducersRequest([ProducersTopic("t", [0, 1])]),
         65: DescribeTransactionsRequest(NAMES),
         66: ListTransactionsRequest(),
+        68: ConsumerGroupHeartbeatRequest("g", "m"),
+        69: ConsumerGroupDescribeRequest(NAMES),
         74: ListConfigResourcesRequest(),
         75: DescribeTopicPartitionsRequest([TopicRequest(name) for name in NAMES]),
     }

@@ -8,7 +8,7 @@ from flymq_protocol.api.k15_describe_groups import DescribeGroupsRequest
 from flymq_protocol.errors import ErrorCode
 
 from .client import Client
-from .kit import PROTOCOL, a_name, join
+from .kit import PROTOCOL, a_name, a_topic, enter, join
 
 NOT_ASKED = -(2**31)
 
@@ -31,3 +31,15 @@ def happy(client: Client, version: int) -> None:
 def test_an_unknown_group_is_dead(client: Client, version: int, code: int) -> None:
     (found,) = client.call(DescribeGroupsRequest([a_name("group")]), version).groups
     assert (found.error_code, found.group_state, found.members) == (code, "Dead", [])
+    if version >= 6:
+        assert found.error_message == f"Group {found.group_id} not found."
+
+
+@pytest.mark.parametrize(("version", "code"), [(5, 0), (6, ErrorCode.GROUP_ID_NOT_FOUND)])
+def test_a_consumer_group_is_as_unknown(client: Client, version: int, code: int) -> None:
+    group = a_name("group")
+    enter(client, group, a_topic(client))
+    (found,) = client.call(DescribeGroupsRequest([group]), version).groups
+    assert (found.error_code, found.group_state, found.members) == (code, "Dead", [])
+    if version >= 6:
+        assert found.error_message == f"Group {group} is not a classic group."

@@ -6,7 +6,7 @@ from flymq_protocol.api.k16_list_groups import ListGroupsRequest
 from flymq_protocol.errors import ErrorCode
 
 from .client import Client
-from .kit import a_name, join
+from .kit import a_name, a_topic, enter, join
 
 
 def happy(client: Client, version: int) -> None:
@@ -29,3 +29,15 @@ def test_filters(client: Client) -> None:
     ):
         listed = {one.group_id for one in client.call(ListGroupsRequest(states, types), 5).groups}
         assert (group in listed) is is_there
+
+
+def test_consumer_groups(client: Client) -> None:
+    group = a_name("group")
+    enter(client, group, a_topic(client))
+    for states, types, is_there in (
+        (["stable"], [], True), (["Empty"], [], False), ([], ["Consumer"], True), ([], ["classic"], False),
+    ):
+        listed = {one.group_id: one for one in client.call(ListGroupsRequest(states, types), 5).groups}
+        assert (group in listed) is is_there
+        if is_there:
+            assert (listed[group].group_type, listed[group].protocol_type) == ("consumer", "consumer")

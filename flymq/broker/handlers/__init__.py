@@ -82,6 +82,8 @@ HANDLERS: dict[int, HandlerRow] = {
         HandlerRow(61),
         HandlerRow(65),
         HandlerRow(66),
+        HandlerRow(68),
+        HandlerRow(69),
         HandlerRow(74),
         HandlerRow(75),
     )

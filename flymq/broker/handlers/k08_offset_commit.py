@@ -14,6 +14,8 @@ Errors:
     OFFSET_METADATA_TOO_LARGE: above offset.metadata.max.bytes.
     UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION: not a member of the current generation.
     REBALANCE_IN_PROGRESS: the group waits for its assignment.
+    STALE_MEMBER_EPOCH: in a consumer group, at another epoch than the member's, and older than the partition's
+        assignment (KIP-1251). UNSUPPORTED_VERSION: before v9, by a member of KIP-848's protocol.
     GROUP_ID_NOT_FOUND: v9, no such group; before, ILLEGAL_GENERATION.
     COORDINATOR_NOT_AVAILABLE: not durable, or shutting down; try again.
 Source:

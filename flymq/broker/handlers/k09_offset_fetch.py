@@ -14,6 +14,8 @@ Behaviour:
 Errors:
     UNSTABLE_OFFSET_COMMIT: of a partition: it has an offset in an open transaction.
     UNKNOWN_TOPIC_ID: v10, no such id.
+    UNKNOWN_MEMBER_ID, STALE_MEMBER_EPOCH (ILLEGAL_GENERATION for a classic member): v9, a consumer group does not
+        know the member, or it is at another epoch.
     COORDINATOR_NOT_AVAILABLE: a commit that came before could not be stored, or shutting down; try again.
 Source:
     KafkaApis.handleOffsetFetchRequest, OffsetMetadataManager.fetchOffsets in Apache Kafka 4.
@@ -60,7 +62,8 @@ def handle(ctx: RequestContext, request: OffsetFetchRequest, services: Services)
     by_id = ctx.api_version >= 10
     tokens = [
         services.groups.request(FetchOffsets(
-            group.group_id, _wanted(services, group.topics, by_id=by_id), require_stable=request.require_stable
+            group.group_id, _wanted(services, group.topics, by_id=by_id), group.member_id, group.member_epoch,
+            require_stable=request.require_stable,
         ))
         for group in request.groups
     ]

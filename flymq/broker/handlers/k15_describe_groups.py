@@ -5,7 +5,7 @@ State, protocol and members of classic groups.
 Versions:
     v3: authorized_operations (KIP-430). v4: group_instance_id. v6: GROUP_ID_NOT_FOUND (KIP-1043).
 Behaviour:
-    * Up to v5 an unknown group is in state Dead, without an error.
+    * Up to v5 an unknown group is in state Dead, without an error. So is one of KIP-848's protocol.
     * Protocol, metadata and assignment are shown in Stable only.
 Errors:
     GROUP_ID_NOT_FOUND: v6, no such group.
@@ -62,7 +62,7 @@ def _described(
     if version >= 6 and result.state == _DEAD:
         return DescribedGroup(
             error_code=ErrorCode.GROUP_ID_NOT_FOUND,
-            error_message=f"Group {group_id} not found.",
+            error_message=result.why_dead,
             group_id=group_id,
             group_state=_DEAD,
         )

@@ -6,7 +6,7 @@ Versions:
     v4: states_filter, group_state (KIP-518). v5: types_filter, group_type (KIP-848).
 Behaviour:
     * Filters are compared without regard to case; an empty one passes all.
-    * Every group here is of type "classic".
+    * Types are "classic" and "consumer" (KIP-848).
 Errors:
     COORDINATOR_NOT_AVAILABLE: try again.
 Source:
@@ -23,23 +23,22 @@ from flymq.runtime.waiting import Pending
 from flymq_protocol.api.k16_list_groups import ListedGroup, ListGroupsRequest, ListGroupsResponse
 from flymq_protocol.errors import ErrorCode
 
-_CLASSIC = "classic"
-
 
 def handle(ctx: RequestContext, request: ListGroupsRequest, services: Services) -> ListGroupsResponse | Pending:
-    if request.types_filter and _CLASSIC not in {name.lower() for name in request.types_filter}:
-        return ListGroupsResponse()
+    types = {name.strip().lower() for name in request.types_filter}
     states = frozenset(name.strip().lower() for name in request.states_filter)
-    answered: ListGroupsResponse | Pending = when_done(services.groups.list_groups(states), _response)
+    answered: ListGroupsResponse | Pending = when_done(
+        services.groups.list_groups(states), lambda result: _response(types, result)
+    )
     return answered
 
 
-def _response(result: Any) -> ListGroupsResponse:
+def _response(types: set[str], result: Any) -> ListGroupsResponse:
     error = failure(result)
     if error is not None:
         return ListGroupsResponse(error_code=error)
     return ListGroupsResponse(
-        groups=[ListedGroup(group_id, protocol_type, state, _CLASSIC) for group_id, protocol_type, state in result]
+        groups=[ListedGroup(*group) for group in result if not types or group.group_type in types]
     )
 
 

@@ -33,8 +33,6 @@ from flymq_protocol.api.k18_api_versions import (
 from flymq_protocol.errors import ErrorCode
 
 _KEY = 18
-_FEATURES = [("transaction.version", 0, 2, 2)]  # name, lowest and highest level, the one in force
-_ZERO_FEATURES_FROM = 4
 _SOFTWARE_FROM = 3
 _ZERO_MINIMUM_FROM = 4
 _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?\Z")

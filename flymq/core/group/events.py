@@ -274,16 +274,20 @@ class DeleteOffsets:
 class FetchOffsets:
     """`wanted`: (topic id, partitions), None for all. Reply: `FetchedTopic`s; where topics were named, aligned with
     `wanted`, and a partition without an offset is missing. `require_stable`: a partition with an offset in an open
-    transaction is `UNSTABLE`."""
+    transaction is `UNSTABLE`. `ErrorCode` where a consumer group doesn't know the member that it says it comes from
+    (v9)."""
 
-    __slots__ = ("group_id", "require_stable", "token", "wanted")
+    __slots__ = ("group_id", "member_epoch", "member_id", "require_stable", "token", "wanted")
 
     def __init__(
-        self, group_id: str, wanted: list[tuple[bytes, list[int]]] | None, *, require_stable: bool = False
+        self, group_id: str, wanted: list[tuple[bytes, list[int]]] | None, member_id: str | None = None,
+        member_epoch: int = -1, *, require_stable: bool = False,
     ) -> None:
         self.token = 0
         self.group_id = group_id
         self.wanted = wanted
+        self.member_id = member_id
+        self.member_epoch = member_epoch
         self.require_stable = require_stable
 
 
@@ -317,6 +321,7 @@ class GroupDescription(NamedTuple):
     protocol_type: str
     protocol_name: str
     members: list[MemberDescription]
+    why_dead: str | None = None
 
 
 class ListGroups:
@@ -333,6 +338,7 @@ class ListedGroup(NamedTuple):
     group_id: str
     protocol_type: str
     state: str
+    group_type: str  # "classic" or "consumer"
 
 
 class DeleteGroups:

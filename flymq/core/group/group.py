@@ -85,9 +85,9 @@ class ClassicGroup:
     """Dicts serve as ordered sets: iteration must not depend on hashes, or a simulation would not repeat."""
 
     __slots__ = ("generation_id", "group_id", "has_newcomer", "initial_delay_ms", "initial_remaining_ms", "join_key",
-                 "joining", "leader_id", "members", "offsets", "pending_members", "pending_sync", "previous_state",
-                 "protocol_counts", "protocol_name", "protocol_type", "state", "state_timestamp_ms", "static_members",
-                 "subscribed_topics", "sync_key")
+                 "joining", "late", "leader_id", "members", "offsets", "pending_members", "pending_sync",
+                 "previous_state", "protocol_counts", "protocol_name", "protocol_type", "state",
+                 "state_timestamp_ms", "static_members", "subscribed_topics", "sync_key")
 
     def __init__(self, group_id: str, now_ms: int) -> None:
         self.group_id = group_id
@@ -106,6 +106,7 @@ class ClassicGroup:
         self.protocol_counts: dict[str, int] = {}  # protocol -> members that support it
         self.subscribed_topics: frozenset[str] | None = None  # None: not known
         self.has_newcomer = False
+        self.late: dict[str, int] = {}  # members of a consumer group that became this one -> the epoch they were at
         self.initial_delay_ms = 0
         self.initial_remaining_ms = 0
         self.offsets: dict[bytes, TopicOffsets] = {}  # by topic id
@@ -199,6 +200,11 @@ class ClassicGroup:
                 return ErrorCode.FENCED_INSTANCE_ID
         return ErrorCode.NONE if member_id in self.members else ErrorCode.UNKNOWN_MEMBER_ID
 
+    def is_late(self, member_id: str, generation_id: int) -> bool:
+        """It had not caught up when its consumer group became this classic one: it is told so at its old epoch, and
+        may commit before it joins."""
+        return self.late.get(member_id) == generation_id
+
     def joined_members(self) -> list[JoinedMember]:
         name = self.protocol_name
         return [JoinedMember(m.member_id, m.instance_id, m.metadata(name)) for m in self.members.values()]
@@ -251,6 +257,7 @@ class ClassicGroup:
         self.learn_subscriptions()
         self.become(State.COMPLETING if self.members else State.EMPTY, now_ms)
         self.pending_sync.clear()
+        self.late.clear()
 
     def learn_subscriptions(self) -> None:
         self.subscribed_topics = self._subscriptions()

@@ -25,7 +25,7 @@ class Membership:
         error = group.check_member(member_id, event.instance_id)
         if error:
             return [Reply(event.token, error, False)]
-        if event.generation_id != group.generation_id:
+        if event.generation_id != group.generation_id and not group.is_late(member_id, event.generation_id):
             return [Reply(event.token, ErrorCode.ILLEGAL_GENERATION, False)]
         member = group.members[member_id]
         answer = _REBALANCE_IN_PROGRESS if group.state is State.PREPARING else _NONE
@@ -92,7 +92,7 @@ def _check_sync(group: ClassicGroup, event: SyncGroup) -> ErrorCode:
     error = group.check_member(event.member_id, event.instance_id)
     if error:
         return error
-    if event.generation_id != group.generation_id:
+    if event.generation_id != group.generation_id and not group.is_late(event.member_id, event.generation_id):
         return ErrorCode.ILLEGAL_GENERATION
     if (event.protocol_type is not None and event.protocol_type != group.protocol_type) or (
         event.protocol_name is not None and event.protocol_name != group.protocol_name

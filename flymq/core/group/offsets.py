@@ -7,8 +7,11 @@ offsetExpirationCondition.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from flymq.core.effects import Effect, Reply, SetTimer, Write
+from flymq.core.group.consumer.group import ConsumerGroup
+from flymq.core.group.consumer.rows import consumer_key
 from flymq.core.group.events import (
     UNSTABLE,
     CommitOffsets,
@@ -26,15 +29,25 @@ from flymq_protocol.errors import ErrorCode
 
 _NONE = ErrorCode.NONE
 
+AnyGroup = ClassicGroup | ConsumerGroup
+
 
 class Offsets:
-    def __init__(self, config: GroupConfig, groups: dict[str, ClassicGroup], pending: PendingOffsets) -> None:
+    def __init__(
+        self, config: GroupConfig, groups: dict[str, ClassicGroup], consumer_groups: dict[str, ConsumerGroup],
+        pending: PendingOffsets,
+    ) -> None:
         self._config = config
         self._groups = groups
+        self._consumer_groups = consumer_groups
         self._pending = pending
 
-    def find(self, group_id: str) -> ClassicGroup | None:
-        return self._groups.get(group_id)
+    def find(self, group_id: str) -> AnyGroup | None:
+        """A group of either protocol."""
+        return self._groups.get(group_id) or self._consumer_groups.get(group_id)
+
+    def all_groups(self) -> Iterator[AnyGroup]:
+        return chain(self._groups.values(), self._consumer_groups.values())
 
     # -- commit -----------------------------------------------------------------------------------
 
@@ -50,15 +63,16 @@ class Offsets:
             if error:
                 return [Reply(event.token, error)]
         out: list[Effect] = []
-        member = group.members.get(event.member_id)
-        if member is not None:
-            out.append(SetTimer(member.timer_key, member.session_timeout_ms))
+        if isinstance(group, ClassicGroup):
+            member = group.members.get(event.member_id)
+            if member is not None:
+                out.append(SetTimer(member.timer_key, member.session_timeout_ms))
         errors = self._store(now_ms, group, event, out)
         out.append(Reply(event.token, errors or _NONE))
         return out
 
     def _store(
-        self, now_ms: int, group: ClassicGroup, event: CommitOffsets, out: list[Effect]
+        self, now_ms: int, group: AnyGroup, event: CommitOffsets, out: list[Effect]
     ) -> list[ErrorCode] | None:
         """Remember and write what may be; None where all of it may."""
         limit = self._config.offset_metadata_max_bytes
@@ -76,7 +90,8 @@ class Offsets:
             if in_transaction:
                 puts.extend(self._pending.overtaken(group.group_id, topic_id, partition))
         if puts:
-            self._groups[group.group_id] = group
+            if isinstance(group, ClassicGroup):
+                self._groups[group.group_id] = group
             out.append(Write(puts))
         if not too_large:
             return None
@@ -89,6 +104,10 @@ class Offsets:
 
     def fetch(self, now_ms: int, event: FetchOffsets) -> list[Effect]:
         group = self.find(event.group_id)
+        if isinstance(group, ConsumerGroup):
+            error = group.check_fetch(event.member_id, event.member_epoch)
+            if error:
+                return [Reply(event.token, error)]
         offsets: dict[bytes, TopicOffsets] = {} if group is None else group.offsets
         # Copies: the answer may be held while a later commit changes the group.
         if event.wanted is None:
@@ -118,7 +137,7 @@ class Offsets:
         group = self.find(event.group_id)
         if group is None:
             return [Reply(event.token, ErrorCode.GROUP_ID_NOT_FOUND)]
-        if group.state is not State.EMPTY and group.protocol_type != CONSUMER:
+        if isinstance(group, ClassicGroup) and group.state is not State.EMPTY and group.protocol_type != CONSUMER:
             return [Reply(event.token, ErrorCode.NON_EMPTY_GROUP)]
         errors = []
         deletes: list[str] = []
@@ -139,7 +158,7 @@ class Offsets:
     def topic_deleted(self, now_ms: int, event: TopicDeleted) -> list[Effect]:
         deletes = [
             key
-            for group in self._groups.values()
+            for group in self.all_groups()
             if event.topic_id in group.offsets
             for key in drop_topic(group, event.topic_id)
         ]
@@ -158,6 +177,13 @@ class Offsets:
                 deletes.append(group_key(group.group_id))
                 group.become(State.DEAD, now_ms)
                 del self._groups[group.group_id]
+        for consumer_group in list(self._consumer_groups.values()):
+            deletes.extend(self._expire_unsubscribed(now_ms, consumer_group))
+            if consumer_group.group_id in self._pending:
+                continue
+            if not consumer_group.offsets and not consumer_group.members:
+                deletes.append(consumer_key(consumer_group.group_id))
+                del self._consumer_groups[consumer_group.group_id]
         return deletes
 
     def _expire(self, now_ms: int, group: ClassicGroup) -> Iterator[str]:
@@ -165,12 +191,16 @@ class Offsets:
         empty = group.state is State.EMPTY and not simple
         if not (simple or empty or (group.state is State.STABLE and group.protocol_type == CONSUMER)):
             return  # a rebalance, or members whose subscriptions are not ours to read
+        yield from self._expire_unsubscribed(now_ms, group, group.state_timestamp_ms if empty else None)
+
+    def _expire_unsubscribed(self, now_ms: int, group: AnyGroup, empty_since_ms: int | None = None) -> Iterator[str]:
+        """Counted from when the group became Empty, where that is told, else from the commit."""
         retention_ms = self._config.offsets_retention_ms
         for topic_id, found in list(group.offsets.items()):
             if group.is_subscribed(found.topic):
                 continue
             for partition, row in list(found.partitions.items()):
-                since_ms = group.state_timestamp_ms if empty else row.commit_timestamp_ms
+                since_ms = row.commit_timestamp_ms if empty_since_ms is None else empty_since_ms
                 due_ms = row.expire_timestamp_ms if row.expire_timestamp_ms >= 0 else since_ms + retention_ms
                 if now_ms >= due_ms and not self._pending.has(group.group_id, topic_id, partition):
                     del found.partitions[partition]
@@ -179,8 +209,10 @@ class Offsets:
                 del group.offsets[topic_id]
 
 
-def check_commit(group: ClassicGroup, event: CommitOffsets) -> ErrorCode:
-    """ClassicGroup.validateOffsetCommit."""
+def check_commit(group: AnyGroup, event: CommitOffsets) -> ErrorCode:
+    """Group.validateOffsetCommit."""
+    if isinstance(group, ConsumerGroup):
+        return group.check_commit(event.member_id, event.generation_id, event.entries, api_version=event.api_version)
     if group.state is State.EMPTY and event.generation_id < 0:
         return _NONE
     if event.generation_id < 0 and not event.member_id and event.instance_id is None:
@@ -188,19 +220,19 @@ def check_commit(group: ClassicGroup, event: CommitOffsets) -> ErrorCode:
     error = group.check_member(event.member_id, event.instance_id)
     if error:
         return error
-    if event.generation_id != group.generation_id:
+    if event.generation_id != group.generation_id and not group.is_late(event.member_id, event.generation_id):
         return ErrorCode.ILLEGAL_GENERATION
     return ErrorCode.REBALANCE_IN_PROGRESS if group.state is State.COMPLETING else _NONE
 
 
-def put(group: ClassicGroup, topic_id: bytes, topic: str, partition: int, row: CommittedOffset) -> None:
+def put(group: AnyGroup, topic_id: bytes, topic: str, partition: int, row: CommittedOffset) -> None:
     found = group.offsets.get(topic_id)
     if found is None:
         found = group.offsets[topic_id] = TopicOffsets(topic)
     found.partitions[partition] = row
 
 
-def drop_topic(group: ClassicGroup, topic_id: bytes) -> list[str]:
+def drop_topic(group: AnyGroup, topic_id: bytes) -> list[str]:
     """Forget a topic's offsets: the keys of their rows."""
     found = group.offsets.pop(topic_id)
     return [offset_key(group.group_id, topic_id, partition) for partition in found.partitions]

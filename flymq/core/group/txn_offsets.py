@@ -14,7 +14,7 @@ from flymq.core.group.events import (
     OpenTransactions,
 )
 from flymq.core.group.group import ClassicGroup
-from flymq.core.group.offsets import Offsets, check_commit, put
+from flymq.core.group.offsets import AnyGroup, Offsets, check_commit, put
 from flymq.core.group.pending import VOID, PendingOffsets, pending_key
 from flymq.core.group.rows import offset_key, offset_value
 from flymq_protocol.errors import ErrorCode
@@ -80,7 +80,7 @@ class TxnOffsets:
         return [Reply(event.token, self._pending.open_transactions(), barrier=False)]
 
 
-def _check(group: ClassicGroup, event: CommitTxnOffsets) -> ErrorCode:
+def _check(group: AnyGroup, event: CommitTxnOffsets) -> ErrorCode:
     if event.generation_id < 0 and not event.member_id and event.instance_id is None:
         return ErrorCode.NONE  # producers before v3 can't say where they belong
     error = check_commit(group, event)

@@ -20,9 +20,6 @@ controller.quota.window.size.seconds controller.socket.timeout.ms cordoned.log.d
 delegation.token.expiry.check.interval.ms delegation.token.expiry.time.ms delegation.token.max.lifetime.ms
 delegation.token.secret.key delete.records.purgatory.purge.interval.requests early.start.listeners
 fetch.purgatory.purge.interval.requests follower.fetch.last.tiered.offset.enable
-group.consumer.assignors
-group.consumer.max.size
-group.consumer.migration.policy
 group.coordinator.append.linger.ms
 group.coordinator.background.threads group.coordinator.cached.buffer.max.bytes group.coordinator.rebalance.protocols
 group.coordinator.threads group.share.assignment.interval.ms group.share.assignors group.share.delivery.count.limit

@@ -7,6 +7,8 @@ from collections.abc import Hashable, Iterator
 from typing import Any
 
 from flymq.core.effects import CancelTimer, Effect, Reply, SetTimer, TimerFired, Write
+from flymq.core.group.consumer.settings import ConsumerConfig, ConsumerSettings
+from flymq.core.group.consumer.topics import KnownTopics
 from flymq.core.group.events import (
     UNSTABLE,
     CommitOffsets,
@@ -47,11 +49,15 @@ def subscription(*topics: str) -> bytes:
 class Script:
     """Runs one shard as the runtime would: timers fire in order of deadline, rows are kept, tokens answered once."""
 
-    def __init__(self, config: GroupConfig | None = None, rows: dict[str, str] | None = None, now_ms: int = START_MS):
+    def __init__(
+        self, config: GroupConfig | None = None, rows: dict[str, str] | None = None, now_ms: int = START_MS,
+        consumers: ConsumerConfig | None = None, topics: KnownTopics | None = None,
+    ) -> None:
         self.config = config or GroupConfig()
+        self.consumers = consumers or ConsumerConfig()
         self.now_ms = now_ms
         self.rows = dict(rows or {})
-        self.machine = GroupShard(self.config)
+        self.machine = GroupShard(self.config, ConsumerSettings(self.consumers), topics)
         for key in sorted(self.rows):
             self.machine.apply(key, self.rows[key])
         self.answers: dict[int, Any] = {}
@@ -64,7 +70,7 @@ class Script:
 
     def restarted(self) -> Script:
         """A new broker over the same rows. Member ids stay unique: in life they hold a UUID."""
-        again = Script(self.config, self.rows, self.now_ms)
+        again = type(self)(self.config, self.rows, self.now_ms, self.consumers, self.machine.topics)
         again._token = self._token
         return again
 
@@ -120,6 +126,7 @@ class Script:
                 self._open.remove(effect.token)
                 self.answers[effect.token] = effect.result
             elif isinstance(effect, Write):
+                assert not {key for key, _ in effect.puts} & set(effect.deletes)
                 self.rows.update(effect.puts)
                 for key in effect.deletes:
                     self.rows.pop(key, None)
@@ -217,8 +224,12 @@ class Script:
     def delete_offsets(self, *entries: tuple[bytes, str, int], group_id: str = "g") -> Any:
         return self.ask(DeleteOffsets(group_id, list(entries)))
 
+    def tell(self, event: Any) -> None:
+        """Feed an event that has no answer."""
+        self._carry_out(self.machine.step(self.now_ms, event))
+
     def delete_topic(self, topic_id: bytes = TOPIC) -> None:
-        self._carry_out(self.machine.step(self.now_ms, TopicDeleted(topic_id)))
+        self.tell(TopicDeleted(topic_id))
 
     def describe(self, group_id: str = "g") -> GroupDescription:
         (found,) = self.ask(DescribeGroups([group_id]))
@@ -226,7 +237,7 @@ class Script:
         return found
 
     def listed(self, *states: str) -> list[tuple[str, str, str]]:
-        return [tuple(row) for row in self.ask(ListGroups(frozenset(states)))]
+        return [tuple(row[:3]) for row in self.ask(ListGroups(frozenset(states)))]
 
     def delete(self, *group_ids: str) -> list[ErrorCode]:
         answer: list[ErrorCode] = self.ask(DeleteGroups(list(group_ids)))

@@ -235,7 +235,7 @@ def test_a_deleted_group_starts_anew() -> None:
 
 def test_describe() -> None:
     script = Script()
-    assert script.describe() == ("g", "Dead", "", "", [])
+    assert script.describe() == ("g", "Dead", "", "", [], "Group g not found.")
     leader, follower = script.completing()
     found = script.describe()
     assert (found.state, found.protocol_type, found.protocol_name) == ("CompletingRebalance", "consumer", "")
