@@ -296,11 +296,11 @@ def test_deletions_from_the_front_while_clients_work(broker: BrokerProcess, tmp_
     for reader in readers:
         offsets = [offset for offset, _ in reader.found]
         assert offsets == sorted(set(offsets))
-        assert len(offsets) > 1000
+        assert len(offsets) > 100
         assert [offset for offset, value in reader.found if acked[offset] != value] == []
     rest = read_everything(bootstrap)
     assert rest == [(offset, acked[offset]) for offset in range(rest[0][0] if rest else 0, len(acked))][: len(rest)]
-    assert log_start > 1000
+    assert log_start > 100
     data = tmp_path / "data"
 
     def is_small() -> bool:
