@@ -15,8 +15,6 @@ from flymq import EmbeddedBroker
 pytestmark = pytest.mark.compat
 
 PROGRAM = Path(__file__).with_name("java") / "Transactions.java"
-TRANSACTIONS = "org.apache.kafka.tools.TransactionsCommand"
-
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[EmbeddedBroker]:
@@ -38,7 +36,7 @@ def test_commit_abort_offsets_and_fencing(broker: EmbeddedBroker) -> None:
 
 def tool(broker: EmbeddedBroker, *arguments: str) -> list[list[str]]:
     """Its table, without the headings."""
-    told = java_tools.run(TRANSACTIONS, "--bootstrap-server", broker.bootstrap_servers, *arguments)
+    told = java_tools.run(java_tools.TRANSACTIONS, "--bootstrap-server", broker.bootstrap_servers, *arguments)
     return [re.split(r"\s+", line.strip()) for line in told.splitlines()[1:] if line.strip()]
 
 

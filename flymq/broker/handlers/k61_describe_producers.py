@@ -42,9 +42,6 @@ def _describe(services: Services, topic: str, index: int) -> PartitionResponse:
     if partition is None and _is_internal(services, topic, index):
         return PartitionResponse(index)
     if partition is None:
-        found = services.topics.get(topic)
-        if found is not None and found.is_internal and 0 <= index < found.partition_count:
-            return PartitionResponse(index)  # rows, not records: nobody produces to it
         return PartitionResponse(index, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "there is no such partition")
     if partition.offline is not None:
         return PartitionResponse(index, ErrorCode.KAFKA_STORAGE_ERROR, str(partition.offline))

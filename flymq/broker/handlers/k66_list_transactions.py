@@ -7,8 +7,7 @@ Versions:
 Behaviour:
     * An empty filter passes all. State names that nobody knows come back; the others are filtered by.
     * duration_filter passes what began longer ago, in ms; also, as in Kafka, what never began.
-    * The pattern must match the whole id. It is a regular expression of Python's, Kafka's of RE2: what is
-      common to both is what one uses.
+    * The pattern (RE2) must match the whole id.
 Errors:
     INVALID_REGULAR_EXPRESSION: the pattern is none.
     COORDINATOR_NOT_AVAILABLE: try again.
@@ -18,9 +17,8 @@ Source:
 
 from __future__ import annotations
 
-import re
-
 from flymq.broker.context import RequestContext, Services
+from flymq.core.patterns import compiled
 from flymq.core.txn.events import ListTransactions
 from flymq.core.txn.transaction import State
 from flymq.runtime.groups import failure, when_done
@@ -41,8 +39,8 @@ def handle(
     matches = None
     if request.transactional_id_pattern:
         try:
-            matches = re.compile(request.transactional_id_pattern).fullmatch
-        except (re.error, OverflowError, RecursionError):
+            matches = compiled(request.transactional_id_pattern).fullmatch
+        except ValueError:
             return refuse(request, ErrorCode.INVALID_REGULAR_EXPRESSION)
     states = frozenset(_STATES[name] for name in request.state_filters if name in _STATES)
     unknown = [name for name in request.state_filters if name not in _STATES]

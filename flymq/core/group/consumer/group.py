@@ -11,9 +11,10 @@ from enum import Enum
 
 from flymq.core.effects import CancelTimer, Effect
 from flymq.core.group.consumer.events import LEAVE_FOR_A_WHILE, Partition
-from flymq.core.group.consumer.topics import KnownTopics, compiled
+from flymq.core.group.consumer.topics import KnownTopics
 from flymq.core.group.events import OffsetEntry
 from flymq.core.group.group import TopicOffsets
+from flymq.core.patterns import compiled
 from flymq_protocol.errors import ErrorCode
 
 

@@ -1,16 +1,10 @@
-"""The topics that groups may subscribe to, as `TopicChanged` and `TopicDeleted` told; and patterns over their names.
-
-Patterns are RE2's (google-re2), as Kafka's: their time is linear in the name, so that a member can't hold up
-the broker with one, and look-around and back-references are refused.
-"""
+"""The topics that groups may subscribe to, as `TopicChanged` and `TopicDeleted` told."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
-from typing import Any
 
-PATTERN_BYTES_MAX = 1 << 20  # of memory for one compiled pattern
+from flymq.core.patterns import compiled
 
 
 class KnownTopics:
@@ -47,27 +41,3 @@ class KnownTopics:
     def picture(self, names: Iterable[str]) -> dict[str, tuple[bytes, int]]:
         """Id and partition count of those that exist, sorted by name."""
         return {name: self._by_name[name] for name in sorted(names) if name in self._by_name}
-
-
-def why_bad(pattern: str) -> str | None:
-    """What is wrong with a pattern; None where nothing is."""
-    try:
-        compiled(pattern)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-@lru_cache(maxsize=256)
-def compiled(pattern: str) -> Any:
-    """An RE2 pattern. Raises ValueError with RE2's own words."""
-    import re2
-
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = PATTERN_BYTES_MAX
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        (reason,) = error.args
-        raise ValueError(reason.decode() if isinstance(reason, bytes) else str(reason)) from None

@@ -14,7 +14,7 @@ from flymq.core.group.consumer.events import (
     Refused,
 )
 from flymq.core.group.consumer.group import ConsumerMember
-from flymq.core.group.consumer.topics import why_bad
+from flymq.core.patterns import why_bad
 from flymq_protocol.errors import ErrorCode
 
 
