@@ -12,8 +12,8 @@ run: $(VENV)/.run  ## start a durable broker on localhost:9092, data in ./flymq-
 dev: $(VENV)/.run  ## start a broker in memory on localhost:9092
 	$(BIN)/flymq dev
 
-test: $(VENV)/.test  ## run the tests that need nothing but Python
-	$(BIN)/python -m pytest
+test: $(VENV)/.test  ## run the tests that need nothing but Python, on all cores
+	$(BIN)/python -m pytest -n auto --maxprocesses 8
 
 check: $(VENV)/.test  ## types, style, layers
 	$(BIN)/ruff check .
