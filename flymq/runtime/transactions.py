@@ -231,6 +231,13 @@ class Transactions:
             return ErrorCode.INVALID_TXN_STATE
         return error
 
+    def add(
+        self, transactional_id: str, producer_id: int, producer_epoch: int, partitions: list[Partition]
+    ) -> None:
+        """Put all of them into the transaction in one go, if that producer may: `verify` tells, and is asked later."""
+        targets = [(partition.ref.topic_id, partition.index) for partition in partitions]
+        self._verify(transactional_id, Producer(producer_id, producer_epoch), targets, [], add=True)
+
     def verify_offsets(
         self, transactional_id: str, producer_id: int, producer_epoch: int, group_id: str, api_version: int
     ) -> ErrorCode:

@@ -75,3 +75,10 @@ def test_many_groups_at_once(client: Client) -> None:
     asked = [OffsetFetchRequestGroup(name, topics=topics) for name in names]
     response = client.call(OffsetFetchRequest(groups=asked), 8)
     assert [group.group_id for group in response.groups] == names
+
+
+@pytest.mark.parametrize("version", [8, 9, 10])
+def test_all_offsets_of_a_group_twice_are_told_once(client: Client, version: int) -> None:
+    groups = [OffsetFetchRequestGroup("a", None, -1, topics) for topics in (None, [], None)]
+    answer = client.call(OffsetFetchRequest(groups=groups), version)
+    assert [group.group_id for group in answer.groups] == ["a", "a"]

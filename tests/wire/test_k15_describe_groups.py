@@ -43,3 +43,8 @@ def test_a_consumer_group_is_as_unknown(client: Client, version: int, code: int)
     assert (found.error_code, found.group_state, found.members) == (code, "Dead", [])
     if version >= 6:
         assert found.error_message == f"Group {group} is not a classic group."
+
+
+def test_named_twice_is_told_once(client: Client) -> None:
+    answer = client.call(DescribeGroupsRequest(["a", "b", "a"]), 5)
+    assert [group.group_id for group in answer.groups] == ["a", "b"]

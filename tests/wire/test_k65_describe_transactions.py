@@ -38,3 +38,10 @@ def test_errors_are_by_id(client: Client) -> None:
     assert [(one.transactional_id, one.error_code) for one in states] == [
         ("nobody", ErrorCode.TRANSACTIONAL_ID_NOT_FOUND), ("", ErrorCode.INVALID_REQUEST), (name, ErrorCode.NONE)
     ]
+
+
+def test_named_twice_is_told_once(client: Client) -> None:
+    """One of many partitions, named over and over, would fill the memory."""
+    name = start(client)[0]
+    answer = client.call(DescribeTransactionsRequest([name, "unknown", name, "unknown"]), 0)
+    assert [one.transactional_id for one in answer.transaction_states] == [name, "unknown"]

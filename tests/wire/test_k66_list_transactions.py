@@ -11,7 +11,7 @@ from flymq_protocol.errors import ErrorCode
 
 from .client import Client
 from .kit import a_topic
-from .txn import add, start
+from .txn import add, init, start
 
 
 def listed(client: Client, version: int = 2, **filters: Any) -> dict[str, tuple[int, str]]:
@@ -45,7 +45,7 @@ def test_names_of_states_that_nobody_knows_come_back(client: Client) -> None:
     assert answer.unknown_state_filters == ["ongoing", "Odd"]
 
 
-@pytest.mark.parametrize("pattern", ["(", "[a", "*", "a{2,1}"])
+@pytest.mark.parametrize("pattern", ["(", "[a", "*", "a{2,1}", "(?=a)", r"(a)\1"])
 def test_a_pattern_that_is_none(client: Client, pattern: str) -> None:
     answer = client.call(ListTransactionsRequest([], [], -1, pattern), 2)
     assert (answer.error_code, answer.transaction_states) == (ErrorCode.INVALID_REGULAR_EXPRESSION, [])
@@ -54,3 +54,11 @@ def test_a_pattern_that_is_none(client: Client, pattern: str) -> None:
 def test_an_empty_pattern_passes_all(client: Client) -> None:
     name = start(client)[0]
     assert name in listed(client, transactional_id_pattern="")
+
+
+def test_no_pattern_holds_up_the_broker(client: Client) -> None:
+    """Linear in the id: one that goes back and tries again would take years."""
+    name = "a" * 60 + "!"
+    init(client, name)
+    assert listed(client, transactional_id_pattern="(a+)+") == {}
+    assert name in listed(client, transactional_id_pattern="(a+)+!")

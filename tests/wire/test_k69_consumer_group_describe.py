@@ -55,3 +55,8 @@ def test_what_is_no_consumer_group(client: Client) -> None:
     ]
     assert found[0].error_message == f"Group {classic} is not a consumer group."
     assert found[2].error_message == f"Group {unknown} not found."
+
+
+def test_named_twice_is_told_once(client: Client) -> None:
+    answer = client.call(ConsumerGroupDescribeRequest(["a", "b", "a"]), 1)
+    assert [group.group_id for group in answer.groups] == ["a", "b"]

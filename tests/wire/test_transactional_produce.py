@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from flymq.storage.memory import MemoryShardStore
 from flymq_protocol.api.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from flymq_protocol.errors import ErrorCode
 
@@ -11,6 +14,7 @@ from .batches import CRC, a_batch, patched
 from .client import Client
 from .kit import NO_ID, Topic, a_topic, fetch, producing
 from .transactions import ABORT, COMMIT, Ledger, append, end, in_transaction
+from .txn import start
 
 OK = ErrorCode.NONE
 REFUSED = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
@@ -125,3 +129,27 @@ def test_damaged_batches_open_nothing(client: Client, ledger: Ledger) -> None:
     assert code(client, topic, batch) == OK
     end(client, topic, 7, ABORT)
     assert fetch(client, topic).last_stable_offset == 2
+
+
+@pytest.mark.parametrize("version", [12, 13])
+def test_many_partitions_join_in_one_go(client: Client, monkeypatch: pytest.MonkeyPatch, version: int) -> None:
+    """The transaction's row names them all: written for each of 4000, it would take seconds."""
+    rows = []
+    write: Any = MemoryShardStore.write
+
+    def counting(store: MemoryShardStore, shard: str, *more: Any) -> Any:
+        rows.append(shard.partition("/")[0])
+        return write(store, shard, *more)
+
+    topic = a_topic(client, 40)
+    name, producer_id, epoch = start(client)
+    monkeypatch.setattr(MemoryShardStore, "write", counting)
+    batches = [PartitionProduceData(index, in_transaction(producer_id, 0, epoch=epoch)) for index in range(40)]
+    request = ProduceRequest(name, -1, 30_000, [TopicProduceData(topic.name, topic.id, batches)])
+    answers = client.call(request, version).responses[0].partition_responses
+    assert {answer.error_code for answer in answers} == {OK}
+    assert rows == ["transactions"]
+    stale = [PartitionProduceData(index, in_transaction(producer_id, 1, epoch=epoch + 1)) for index in range(40)]
+    request = ProduceRequest(name, -1, 30_000, [TopicProduceData(topic.name, topic.id, stale)])
+    answers = client.call(request, version).responses[0].partition_responses
+    assert {answer.error_code for answer in answers} == {ErrorCode.INVALID_PRODUCER_EPOCH}

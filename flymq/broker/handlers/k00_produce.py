@@ -75,6 +75,7 @@ _NO_RECORDS = memoryview(b"")
 
 _ABORTABLE_FROM_VERSION = 11
 _ADDS_PARTITIONS_FROM_VERSION = 12
+_ADDED_AT_ONCE_FROM = 16
 _TRY_AGAIN = {
     ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
     ErrorCode.COORDINATOR_NOT_AVAILABLE,
@@ -140,6 +141,8 @@ def _append_many(
     partitions = services.partitions
     topics: list[TopicProduceResponse] = []
     waiting: Waiting = []
+    if transactional_id is not None and ctx.api_version >= _ADDS_PARTITIONS_FROM_VERSION:
+        _add_at_once(ctx.api_version, request, transactional_id, services)
     for topic in request.topic_data:
         results: list[PartitionProduceResponse] = []
         for data in topic.partition_data:
@@ -170,6 +173,30 @@ def _append(
     if partition.log.config.is_plain and not partition.is_queueing:
         return append(batch, now_ms)
     return services.validation.append(partition, batch, now_ms, append)
+
+
+def _add_at_once(version: int, request: ProduceRequest, transactional_id: str, services: Services) -> None:
+    """Many partitions join the transaction together: its row is written anew, with all of them, each time.
+
+    Whether they may is told when they are appended to. A partition without a batch in the end does no harm.
+    """
+    if sum(len(topic.partition_data) for topic in request.topic_data) < _ADDED_AT_ONCE_FROM:
+        return
+    partitions = services.partitions
+    by_id = version >= IDS_FROM_VERSION
+    found: dict[tuple[int, int], list[Partition]] = {}  # by producer id and epoch: one, of an honest client
+    for topic in request.topic_data:
+        for data in topic.partition_data:
+            partition = partitions.find_by_id(topic.topic_id, data.index) if by_id else (
+                partitions.find(topic.name, data.index)
+            )
+            if partition is None or partition.offline is not None or data.records is None:
+                continue
+            if _is_transactional(data.records):
+                header = parse_header(data.records)
+                found.setdefault((header.producer_id, header.producer_epoch), []).append(partition)
+    for producer, joining in found.items():
+        services.transactions.add(transactional_id, *producer, joining)
 
 
 def _append_in_transaction(

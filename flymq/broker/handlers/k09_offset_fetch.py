@@ -60,6 +60,9 @@ def handle(ctx: RequestContext, request: OffsetFetchRequest, services: Services)
         )
         return answered
     by_id = ctx.api_version >= 10
+    # All offsets of a group asked for over and over are told once: kilobytes must not ask for gigabytes.
+    whole = {group.group_id: group for group in request.groups if group.topics is None}
+    request.groups = [group for group in request.groups if group.topics is not None or whole[group.group_id] is group]
     tokens = [
         services.groups.request(FetchOffsets(
             group.group_id, _wanted(services, group.topics, by_id=by_id), group.member_id, group.member_epoch,

@@ -37,7 +37,8 @@ _DEAD = "Dead"
 def handle(
     ctx: RequestContext, request: DescribeGroupsRequest, services: Services
 ) -> DescribeGroupsResponse | Pending:
-    group_ids = request.groups
+    # Named over and over, it is told once: kilobytes must not ask for gigabytes.
+    group_ids = list(dict.fromkeys(request.groups))
     operations = GROUP_OPERATIONS if request.include_authorized_operations else NOT_ASKED
     version = ctx.api_version
 

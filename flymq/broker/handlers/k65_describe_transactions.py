@@ -33,7 +33,8 @@ from flymq_protocol.errors import ErrorCode
 def handle(
     ctx: RequestContext, request: DescribeTransactionsRequest, services: Services
 ) -> DescribeTransactionsResponse | Pending:
-    names = request.transactional_ids
+    # Named over and over, it is told once: kilobytes must not ask for gigabytes.
+    names = list(dict.fromkeys(request.transactional_ids))
 
     def describe(name: str) -> Token:
         if not name:

@@ -39,7 +39,8 @@ _CLASSIC, _CONSUMER = 0, 1
 def handle(
     ctx: RequestContext, request: ConsumerGroupDescribeRequest, services: Services
 ) -> ConsumerGroupDescribeResponse | Pending:
-    group_ids = request.group_ids
+    # Named over and over, it is told once: kilobytes must not ask for gigabytes.
+    group_ids = list(dict.fromkeys(request.group_ids))
     operations = GROUP_OPERATIONS if request.include_authorized_operations else NOT_ASKED
 
     def finish(results: Any) -> ConsumerGroupDescribeResponse:

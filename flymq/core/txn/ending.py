@@ -22,7 +22,7 @@ from flymq.core.txn.events import (
     TargetsEnded,
 )
 from flymq.core.txn.rows import txn_key, txn_value
-from flymq.core.txn.transaction import IDLE, NOBODY, PREPARED, Producer, State, Transaction
+from flymq.core.txn.transaction import EPOCH_MAX, IDLE, NOBODY, PREPARED, Producer, State, Transaction
 from flymq_protocol.errors import ErrorCode
 
 _DONE = ErrorCode.NONE
@@ -79,7 +79,7 @@ class Ending:
         is_again = txn is not None and event.bumps and event.producer == txn.last != NOBODY
         if txn is None or (txn.producer.id != event.producer.id and not is_again):
             return [Reply(event.token, ErrorCode.INVALID_PRODUCER_ID_MAPPING)]
-        if txn.producer.epoch != event.producer.epoch and not is_again:
+        if (txn.producer.epoch != event.producer.epoch or txn.producer.epoch == EPOCH_MAX) and not is_again:
             return [Reply(event.token, ErrorCode.PRODUCER_FENCED)]
         table = _ENDS if not event.bumps else _ENDS_AGAIN if is_again else _ENDS_NOW
         answer = table[txn.state, event.commit]

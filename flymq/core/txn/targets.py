@@ -8,7 +8,7 @@ from __future__ import annotations
 from flymq.core.effects import Effect, Reply, SetTimer, Write
 from flymq.core.txn.events import AddTargets, VerifyTargets
 from flymq.core.txn.rows import txn_key, txn_value
-from flymq.core.txn.transaction import PREPARED, State, Transaction
+from flymq.core.txn.transaction import EPOCH_MAX, PREPARED, State, Transaction
 from flymq_protocol.errors import ErrorCode
 
 
@@ -44,6 +44,6 @@ class Targets:
             return ErrorCode.INVALID_REQUEST
         if txn is None or txn.producer.id != event.producer.id:
             return ErrorCode.INVALID_PRODUCER_ID_MAPPING
-        if txn.producer.epoch != event.producer.epoch:
+        if txn.producer.epoch != event.producer.epoch or txn.producer.epoch == EPOCH_MAX:
             return ErrorCode.PRODUCER_FENCED
         return ErrorCode.CONCURRENT_TRANSACTIONS if txn.state in PREPARED else ErrorCode.NONE

@@ -6,7 +6,7 @@ import pytest
 
 from flymq.core.effects import Reply, Write
 from flymq.core.txn.events import Completed, EndTargets, TargetsEnded
-from flymq.core.txn.transaction import Producer
+from flymq.core.txn.transaction import EPOCH_MAX, Producer
 from flymq_protocol.errors import ErrorCode
 
 from .harness import P0, P1, Script
@@ -207,3 +207,20 @@ def test_an_end_stops_the_clock() -> None:
     script.end_targets()
     script.advance(100_000)
     assert script.state() == "CompleteCommit"
+
+
+def test_the_epoch_that_only_fences_is_nobodys() -> None:
+    """Nobody was told of it; who guesses it can't begin what there would be no epoch left to abort with."""
+    script = Script()
+    script.init()
+    last = script.txn().producer = Producer(script.txn().producer.id, EPOCH_MAX - 1)
+    assert script.add(last, P0) == NONE
+    script.advance(60_000)
+    script.end_targets()
+    guessed = script.txn().producer
+    assert (guessed.epoch, script.state()) == (EPOCH_MAX, "CompleteAbort")
+    assert (script.add(guessed, P0), script.verify(guessed, P0)) == (FENCED, FENCED)
+    for commit in (COMMIT, ABORT):
+        for bumps in (True, False):
+            assert script.end(guessed, commit, bumps=bumps) == FENCED
+    assert script.init().epoch == 0

@@ -152,8 +152,7 @@ class ConsumerGroups:
         if member is None:
             return ConsumerMember(group.group_id, member_id, instance_id)
         if instance_id is not None:
-            member.instance_id = instance_id
-            group.static_members[instance_id] = member_id
+            group.rename(member, instance_id)
             changes.member(member)
         return member
 
@@ -165,6 +164,9 @@ class ConsumerGroups:
         for name in ("rack_id", "client_id", "client_host", "rebalance_timeout_ms", "topic_names", "regex", "assignor",
                      "classic", "state", "assigned", "target"):
             setattr(member, name, getattr(old, name))
+        namesake = group.members.get(member_id, old)
+        if namesake is not old:  # it takes over from another instance: its own place is free
+            self._forget(group, namesake, changes, out)
         self._forget(group, old, changes, out)
         group.add(member)
         changes.member(member)
@@ -250,7 +252,7 @@ class ConsumerGroups:
             return
         if group.assigned_ms is not None and group.members:
             wait_ms = group.assigned_ms + self._settings.assignment_interval_ms(group.group_id) - now_ms
-            if wait_ms > 0:
+            if 0 < wait_ms <= self._settings.assignment_interval_ms(group.group_id):  # else the clock was set back
                 out.append(SetTimer(("consumer assign", group.group_id), wait_ms))
                 return
         out.append(CancelTimer(("consumer assign", group.group_id)))

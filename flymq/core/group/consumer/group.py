@@ -117,6 +117,13 @@ class ConsumerGroup:
         for partition in (*member.assigned, *member.pending_revocation):
             self.owners[partition] = member.member_id
 
+    def rename(self, member: ConsumerMember, instance_id: str) -> None:
+        """It is that static member now; its old instance id, if any, is nobody's."""
+        if member.instance_id is not None and self.static_members.get(member.instance_id) == member.member_id:
+            del self.static_members[member.instance_id]
+        member.instance_id = instance_id
+        self.static_members[instance_id] = member.member_id
+
     def remove(self, member: ConsumerMember) -> None:
         """Forget a member; what it owned is free."""
         del self.members[member.member_id]

@@ -101,6 +101,31 @@ def test_a_static_member_comes_back_to_what_it_had() -> None:
     assert script.beat("a", epoch, instance_id="i").error == ErrorCode.FENCED_INSTANCE_ID
 
 
+def test_a_member_that_changes_its_instance_id() -> None:
+    script = Consumers.of(t=2)
+    script.enter("m", instance_id="i")
+    script.enter("m", instance_id="j")
+    assert script.consumer_group().static_members == {"j": "m"}
+    assert script.beat("m", -1, instance_id="j").error == NONE
+    assert script.beat("m", 1, instance_id="i").error == ErrorCode.UNKNOWN_MEMBER_ID
+    assert script.enter("n", instance_id="i").assignment == of_t(0, 1)
+
+
+def test_a_member_that_takes_the_place_of_another_leaves_its_own() -> None:
+    script = Consumers.of(t=4)
+    clients = [Client(script, "a", instance_id="i"), Client(script, "b", instance_id="j")]
+    settle(clients)
+    clients[1].leave(for_a_while=True)
+    script.enter("a", instance_id="j")
+    group = script.consumer_group()
+    assert group.static_members == {"j": "a"}
+    assert set(group.owners) == set(script.member("a").assigned)
+    newcomer = Client(script, "c")
+    taker = Client(script, "a", instance_id="j")
+    settle([taker, newcomer])
+    assert sorted(taker.owned | newcomer.owned) == of_t(0, 1, 2, 3)
+
+
 def test_a_static_member_that_does_not_come_back() -> None:
     script = Consumers.of(t=4)
     clients = [Client(script, "a", instance_id="i"), Client(script, "b")]
@@ -123,6 +148,15 @@ def test_targets_are_not_computed_more_often_than_the_interval_says() -> None:
     assert group.target_epoch == 1
     script.advance(1)
     assert (group.epoch, group.target_epoch, group.state) == (3, 3, GroupState.RECONCILING)
+
+
+def test_a_clock_that_is_set_back_does_not_hold_up_the_target() -> None:
+    script = Consumers.of(ConsumerConfig(assignment_interval_ms=1_000), t=2)
+    script.enter("a")
+    script.now_ms -= 3_600_000
+    script.enter("b")
+    group = script.consumer_group()
+    assert (group.epoch, group.target_epoch) == (2, 2)
 
 
 def test_what_a_member_unsubscribes_from_it_gives_up_before_the_next_target() -> None:
