@@ -36,6 +36,7 @@ class FetchTarget:
         "partition",
         "sent_high_watermark",
         "sent_log_start",
+        "swaps",
         "topic",
         "topic_id",
     )
@@ -61,6 +62,7 @@ class FetchTarget:
         self.error = 0  # of the last survey or read
         self.sent_high_watermark = -1
         self.sent_log_start = -1
+        self.swaps = 0  # the store's, at the last read
 
     def check(self, partitions: Partitions) -> int:
         """Find the partition and check the request against it; the error code, or 0.
@@ -148,6 +150,7 @@ def read(
             diverges = target.last_fetched_epoch >= 0 and target.diverging_epoch() is not None
             if target.offset < limit and not diverges:
                 size_max = target.max_bytes if target.max_bytes < left else left
+                target.swaps = partition.store.swaps
                 try:
                     chunk = partition.store.read(target.offset, limit, size_max, at_least_one=is_first)
                 except StorageError:

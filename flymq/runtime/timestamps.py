@@ -11,6 +11,7 @@ from flymq.env import Env, Token
 from flymq.runtime.partitions import Partition
 from flymq.storage.api import Chunk, StorageError
 from flymq_protocol.errors import ProtocolError
+from flymq_protocol.records.batch import parse_header
 from flymq_protocol.records.record import Record, decode_batch
 
 Chooser = Callable[[list[Record]], tuple[int, int] | None]
@@ -32,8 +33,32 @@ def find_timestamp(env: Env, partition: Partition, timestamp: int, end_offset: i
                 return record.offset, record.timestamp
         return None
 
-    found = partition.store.find_timestamp(timestamp, end_offset)
-    return _look_inside(env, found, choose, inflated_max)
+    result = Token()
+
+    def look_from(offset: int) -> None:
+        try:
+            found = partition.store.find_timestamp(timestamp, end_offset, offset)
+        except StorageError as failure:
+            result.complete(failure)
+            return
+        behind = -1
+
+        def batch_found(chunk: object) -> None:
+            nonlocal behind
+            if isinstance(chunk, Chunk):
+                behind = parse_header(chunk.data).last_offset + 1
+
+        def looked(answer: object) -> None:
+            if answer is None and behind >= 0:  # the record that its header tells of was compacted or trimmed away
+                env.call_soon(look_from, behind)
+            else:
+                result.complete(answer)
+
+        found.then(batch_found)
+        _look_inside(env, found, choose, inflated_max).then(looked)
+
+    look_from(0)
+    return result
 
 
 def find_latest(env: Env, partition: Partition, end_offset: int, inflated_max: int) -> Token:

@@ -117,6 +117,10 @@ class Log(ABC):
     on_offline: Callable[[StorageError], None]
     """Called once when the partition cannot go on (a failed fsync): every later call raises."""
 
+    swaps: int = 0
+    """How often cleaned segments took the place of others. What was read before may hold what an aborted transaction
+    wrote, of which `aborted` does not tell any more."""
+
     clean_end: int
     """Compaction has gone through everything below this offset. Durable, 0 at first."""
 
@@ -142,8 +146,9 @@ class Log(ABC):
         further than `enough_bytes` (a fetch's min_bytes)."""
 
     @abstractmethod
-    def find_timestamp(self, timestamp: int, end_offset: int) -> Token:
-        """(T) `Chunk | None`: the first batch with max_timestamp >= `timestamp` that begins below `end_offset`."""
+    def find_timestamp(self, timestamp: int, end_offset: int, offset: int = 0) -> Token:
+        """(T) `Chunk | None`: the first batch with max_timestamp >= `timestamp` that begins below `end_offset`, from
+        the one that holds `offset` on."""
 
     @abstractmethod
     def find_max_timestamp(self, end_offset: int) -> Token:

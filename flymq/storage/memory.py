@@ -187,8 +187,8 @@ class MemoryLog(Log):
                 return enough_bytes
         return total
 
-    def find_timestamp(self, timestamp: int, end_offset: int) -> Token:
-        for piece, i in self.batches(self.log_start, end_offset):
+    def find_timestamp(self, timestamp: int, end_offset: int, offset: int = 0) -> Token:
+        for piece, i in self.batches(max(offset, self.log_start), end_offset):
             if piece.max_timestamp(i) >= timestamp:
                 return completed(Chunk(piece.batch(i)))
         return completed(None)

@@ -16,6 +16,7 @@ from flymq.core.settings import BrokerConfig, TopicConfig
 from flymq.env import Env, Token
 from flymq.runtime.compaction import Compaction
 from flymq.runtime.partitions import Partition, Partitions
+from flymq.runtime.timestamps import find_timestamp
 from flymq.storage.api import Corrupt, StorageError, Unavailable
 from flymq.storage.memory import MemoryEngine
 from flymq_protocol.records.record import Record, build_batch
@@ -195,6 +196,18 @@ def test_producers_are_remembered(broker: Broker) -> None:
     broker.run()
     assert tasks[0].last_batches == {5: (0, 19)}
     assert (tasks[0].first_dirty, tasks[0].end, tasks[0].delete_retention_ms) == (0, 20, 123)
+
+
+def test_a_time_is_found_behind_a_batch_that_was_emptied(broker: Broker) -> None:
+    """The header of a producer's last batch still tells of the record that it held."""
+    partition = broker.topic("orders")
+    write(partition, 1, keys=1, producer_id=5)
+    write(partition, 2, keys=1)
+    assert len(broker.run()) == 1
+    assert sizes(partition)[0] < 250  # one empty batch, one record
+    found = broker.wait(find_timestamp(broker.env, partition, NOW, partition.log.end, 1 << 20))
+    assert found == (19, NOW)
+    assert broker.wait(find_timestamp(broker.env, partition, NOW + 1, partition.log.end, 1 << 20)) is None
 
 
 def test_two_runs_at_once_are_one_after_the_other(broker: Broker) -> None:

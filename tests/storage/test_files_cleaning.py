@@ -17,6 +17,7 @@ import pytest
 from flymq.env import Token
 from flymq.storage.api import StorageError, Unavailable
 from flymq.storage.files import FilesEngine
+from flymq_protocol.records.control import COMMIT
 
 from . import cleaning
 from .batches import REF, TOPIC_ID, Runner
@@ -308,3 +309,33 @@ def test_an_engine_that_cannot_start_the_process(folder: Folder, monkeypatch: py
 
 
 __all__ = ["REF", "FilesEngine", "Runner"]
+
+
+def test_a_power_cut_takes_nothing_that_others_went_for(tmp_path: Path) -> None:
+    """The marker in the active segment makes the newer values count: it is on the disk before the older ones go."""
+    folder = Folder(tmp_path / "data")
+    cleaning.without_processes(folder.run.env)
+    log = filled(folder, durability="os")
+    folder.run.wait(log._flusher.flush_all())
+    log.append(cleaning.marker_plan(log.end, 7, COMMIT))
+    assert log.rolled[-1].end < log.flushed_end < log.end
+    cleaning.clean(folder.run, log)
+    assert log.flushed_end == log.end
+    folder.stop()
+    folder.run.close()
+
+
+def test_an_index_of_aborted_transactions_that_came_back_late(folder: Folder) -> None:
+    """A flush may be writing the index files of a segment while it is cleaned."""
+    cleaning.without_processes(folder.run.env)
+    log = filled(folder)
+    rename = folder.run.env.files.rename
+
+    def late(path: str, target: str) -> None:
+        rename(path, target)
+        if target.endswith(".log"):
+            folder.segment(0, "txnindex").write_bytes(b"old")
+
+    folder.run.env.files.rename = late  # type: ignore[method-assign]
+    cleaning.clean(folder.run, log)
+    assert not folder.segment(0, "txnindex").exists()

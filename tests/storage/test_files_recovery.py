@@ -9,6 +9,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,34 @@ def test_case_b_the_snapshot_is_found(folder: Folder) -> None:
     folder.stop()
     damage(folder.segment(15, "producers"), 6)
     assert folder.run.open(folder.start()).snapshot == (10, b"ten")
+
+
+def test_a_snapshot_from_before_the_active_segment_is_kept(folder: Folder) -> None:
+    """After a crash all of that segment may have to be told again."""
+    folder.start()
+    log = folder.fill(20, roll_every=10)
+    for offset in (5, 9, 11, 13, 15, 17):
+        log.snapshot(offset, b"%d" % offset)
+    left = [name for name in sorted(os.listdir(folder.logs)) if name.endswith(".producers")]
+    assert left == [f"{offset:020d}.producers" for offset in (5, 9, 15, 17)]
+
+
+def test_a_clean_stop_waits_for_what_is_being_deleted(folder: Folder) -> None:
+    folder.start()
+    log = folder.fill(20, roll_every=10)
+    unlink, may = folder.run.env.files.unlink, threading.Event()
+
+    def slow(path: str) -> None:
+        may.wait(30)
+        unlink(path)
+
+    folder.run.env.files.unlink = slow  # type: ignore[method-assign]
+    folder.run.wait(log.trim(10))
+    idle = log.idle()
+    assert not idle.done
+    may.set()
+    folder.run.wait(idle)
+    assert not folder.segment(0).exists()
 
 
 def test_case_b_lost_index_files_are_made_again(folder: Folder) -> None:

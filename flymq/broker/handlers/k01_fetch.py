@@ -131,7 +131,7 @@ class _Fetch:
             if isinstance(chunk, Exception) or (isinstance(item, Token) and not item.done):
                 target.error = ErrorCode.KAFKA_STORAGE_ERROR
                 chunk = None
-            elif isinstance(chunk, Chunk) and self._read_committed and _was_trimmed(target):
+            elif isinstance(chunk, Chunk) and self._read_committed and _is_gone(target):
                 # With its segments went what is known of their aborted transactions.
                 chunk.release()
                 chunk = None
@@ -194,8 +194,10 @@ class _Fetch:
         return data
 
 
-def _was_trimmed(target: FetchTarget) -> bool:
-    return target.partition is not None and target.partition.log.log_start > target.offset
+def _is_gone(target: FetchTarget) -> bool:
+    """Trimmed, or cleaned, since it was read."""
+    partition = target.partition
+    return partition is not None and (partition.log.log_start > target.offset or partition.store.swaps != target.swaps)
 
 
 def _release(result: object) -> None:

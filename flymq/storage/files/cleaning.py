@@ -52,10 +52,9 @@ class Cleaning:
         self._exit: object = None  # the process's exit code, or why it could not be started
         self._failure: StorageError | None = None
         self._end: dict[str, Any] | None = None
-        # A power cut must not take records that superseded others, nor all that follows a segment with a gap at
-        # its end.
-        rolled = log.rolled
-        if rolled and log.flushed_end <= rolled[-1].end:
+        # A power cut must not take what others go for: records of the same key, the marker that makes these count,
+        # a producer's next batch. Nor all that follows a segment with a gap at its end.
+        if log.flushed_end < log.end:
             store.flusher.flush_once().then(lambda _: self._begin())
         else:
             self._begin()
@@ -232,6 +231,7 @@ def _finish(
                 _unlink(files, segment.path + suffix)
         files.fsync_folder(folder)
         if new is not None:
+            _unlink(files, new.path + ".txnindex")  # a flush may have written the old one's once more
             if new.aborted.data:
                 files.write_all(new.path + ".txnindex", bytes(new.aborted.data), sync=True)
             for suffix in (".timeindex", ".index"):

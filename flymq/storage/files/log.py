@@ -29,6 +29,7 @@ from flymq.storage.files.cleaning import Cleaning
 from flymq.storage.files.cold import load_index, read_later
 from flymq.storage.files.flush import FlushJob
 from flymq.storage.files.reading import Cold, read_batches
+from flymq.storage.files.recovery import old_snapshots
 from flymq.storage.files.searching import Span, first_at_or_after, first_largest
 from flymq.storage.files.segment import FileSegment
 from flymq.storage.memory import add_epoch
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 # Shortages that end: the next attempt may do, and nothing was written.
 _PASSES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN}
 _DISK_IS_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
-_SNAPSHOTS_KEPT = 2
 
 
 def _ignore_durable(_: int) -> None:
@@ -85,6 +85,7 @@ class FileLog(Log):
         "ref",
         "rolled",
         "row_end",
+        "swaps",
         "to_finish",
     )
 
@@ -104,6 +105,7 @@ class FileLog(Log):
         self.epochs = found.epochs
         self.clean_end = found.clean_end
         self.cleaning: Cleaning | None = None  # the one that is going on
+        self.swaps = 0
         self.flushed_end = found.end  # what an fsync has covered
         self.row_end = found.recovery_point  # what the row says about that
         self.is_changed = found.is_recovered  # the row's clean values are out of date
@@ -453,20 +455,21 @@ class FileLog(Log):
 
     # -- look-ups ---------------------------------------------------------------------------------
 
-    def find_timestamp(self, timestamp: int, end_offset: int) -> Token:
-        return self.offload(first_at_or_after, self._files, self._spans(end_offset), timestamp, end_offset)
+    def find_timestamp(self, timestamp: int, end_offset: int, offset: int = 0) -> Token:
+        return self.offload(first_at_or_after, self._files, self._spans(end_offset, offset), timestamp, end_offset)
 
     def find_max_timestamp(self, end_offset: int) -> Token:
         return self.offload(first_largest, self._files, self._spans(end_offset), end_offset)
 
-    def _spans(self, end_offset: int) -> list[Span]:
-        """What a thread may look at: the sizes as of now, from the log start on."""
+    def _spans(self, end_offset: int, offset: int = 0) -> list[Span]:
+        """What a thread may look at: the sizes as of now, from `offset` and the log start on."""
         if self.failure is not None:
             raise self.failure
+        start = max(offset, self.log_start)
         return [
-            Span(segment, end, segment.size, self.log_start)
+            Span(segment, end, segment.size, start)
             for segment, end in self.whole()
-            if segment.size and segment.base < end_offset and end > self.log_start
+            if segment.size and segment.base < end_offset and end > start
         ]
 
     def segments(self) -> list[Segment]:
@@ -474,10 +477,6 @@ class FileLog(Log):
         if self._active.size:
             found.append(self._active.view(self.end))
         return found
-
-    def all_segments(self) -> list[FileSegment]:
-        """In order, the active one last."""
-        return [*self.rolled, self._active]
 
     def parts(self, offset: int) -> list[tuple[str, int]]:
         """(log file, its size) of every segment that ends above `offset`."""
@@ -527,11 +526,9 @@ class FileLog(Log):
         framed = zlib.crc32(data).to_bytes(4, "big") + data
         try:
             self._files.write_all(f"{self.folder}/{offset:020d}.producers", framed, sync=False)
-            taken = sorted(name for name in self._files.list(self.folder) if name.endswith(".producers"))
-            # After a crash segments that were not flushed are told again, from before their first marker on.
-            flushed = [name for name in taken if int(name.partition(".")[0]) <= self.flushed_end]
-            for name in flushed[:-_SNAPSHOTS_KEPT]:
-                self._files.unlink(f"{self.folder}/{name}")
+            names = self._files.list(self.folder)
+            for path in old_snapshots(self.folder, names, self._active.base, self.flushed_end):
+                self._files.unlink(path)
         except OSError as error:
             raise DiskFull(f"{self.folder}: the producer snapshot could not be written: {error}") from error
 
@@ -554,7 +551,8 @@ class FileLog(Log):
         def delete(gone: list[FileSegment]) -> None:
             for segment in gone:
                 self._close_for_good(segment)
-            self._store.unlink_segments(gone)
+            self.pins += 1  # a clean stop waits: whoever opens the folder next must not see them go
+            self._store.unlink_segments(gone).then(lambda _: self.unpin())
 
         self._store.save_row(self).then(saved)
         return result
@@ -587,6 +585,7 @@ class FileLog(Log):
 
     def swap(self, old: list[FileSegment], new: FileSegment | None) -> None:
         """A cleaned segment takes the place of neighbours in `rolled`; None: nothing is left of them."""
+        self.swaps += 1
         at = self.rolled.index(old[0])
         self.rolled[at : at + len(old)] = [new] if new is not None else []
         if new is None and at:

@@ -37,6 +37,7 @@ from flymq_protocol.records.crc import crc32c
 
 _SCAN_BYTES = 4 << 20
 _STREAM_BYTES = 1 << 20
+_SNAPSHOTS_KEPT = 2  # the newest, and another one should that be damaged
 
 
 class Found:
@@ -364,6 +365,16 @@ def drop_snapshots(files: Files, folder: str, names: list[str], end: int) -> Non
     for offset, path in _snapshots(folder, names):
         if offset > end:
             files.unlink(path)
+
+
+def old_snapshots(folder: str, names: list[str], active_base: int, flushed_end: int) -> list[str]:
+    """Those that no start needs: after a clean stop it wants the newest; after a crash the active segment, or the
+    last that was flushed, is told again from its first marker on."""
+    base = min(active_base, flushed_end)
+    flushed = [entry for entry in sorted(_snapshots(folder, names)) if entry[0] <= flushed_end]
+    below = [path for offset, path in flushed if offset <= base]
+    above = [path for offset, path in flushed if offset > base]
+    return below[:-_SNAPSHOTS_KEPT] + above[:-_SNAPSHOTS_KEPT]
 
 
 def _snapshots(folder: str, names: list[str]) -> Iterator[tuple[int, str]]:

@@ -14,15 +14,15 @@ from flymq.storage.files.segment import FileSegment
 
 
 class Span:
-    """A segment as of the look-up: it ends at offset `end` and byte `size`; nothing below `log_start` counts."""
+    """A segment as of the look-up: it ends at offset `end` and byte `size`; nothing below `start` counts."""
 
-    __slots__ = ("end", "log_start", "max_timestamp", "max_timestamp_offset", "segment", "size")
+    __slots__ = ("end", "max_timestamp", "max_timestamp_offset", "segment", "size", "start")
 
-    def __init__(self, segment: FileSegment, end: int, size: int, log_start: int) -> None:
+    def __init__(self, segment: FileSegment, end: int, size: int, start: int) -> None:
         self.segment = segment
         self.end = end
         self.size = size
-        self.log_start = log_start
+        self.start = start
         self.max_timestamp = segment.max_timestamp
         self.max_timestamp_offset = segment.max_timestamp_offset
 
@@ -37,7 +37,7 @@ class Span:
                 segment.start_index()
         fd = files.open(segment.log_path, os.O_RDONLY, 0)
         try:
-            position = locate(segment, fd, max(offset, self.log_start), self.size, files.read_into)
+            position = locate(segment, fd, max(offset, self.start), self.size, files.read_into)
             yield Headers(segment, fd, position, self.size, files.read_into), fd
         finally:
             files.close(fd)
@@ -63,7 +63,7 @@ def first_largest(files: Files, spans: list[Span], end_offset: int) -> Chunk | N
     best: tuple[int, Span, int] | None = None  # timestamp, where, an offset of that batch
     for span in spans:
         timestamp, offset = span.max_timestamp, span.max_timestamp_offset
-        if span.end > end_offset or offset < span.log_start:
+        if span.end > end_offset or offset < span.start:
             timestamp, offset = _largest(files, span, end_offset)
         if timestamp >= 0 and (best is None or timestamp > best[0]):
             best = (timestamp, span, offset)
@@ -77,7 +77,7 @@ def first_largest(files: Files, spans: list[Span], end_offset: int) -> Chunk | N
 def _largest(files: Files, span: Span, end_offset: int) -> tuple[int, int]:
     """By walking a segment that counts only in part: (largest timestamp or -1, last offset of its batch)."""
     timestamp = offset = -1
-    with span.headers(files, span.log_start) as (headers, _):
+    with span.headers(files, span.start) as (headers, _):
         while headers.step() and headers.base < end_offset:
             if headers.max_timestamp > timestamp:
                 timestamp, offset = headers.max_timestamp, headers.last

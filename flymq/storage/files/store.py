@@ -142,7 +142,8 @@ class FilesLogStore(LogStore):
         if log.end and self.files.exists(log.folder):
             try:
                 names = self.files.list(log.folder)
-                snapshot = newest_snapshot(self.files, log.folder, names, replay_from(log.all_segments(), log.end))
+                start = replay_from([segment for segment, _ in log.whole()], log.end)
+                snapshot = newest_snapshot(self.files, log.folder, names, start)
             except OSError as error:
                 return completed(Unavailable(f"{log.folder}: {error}"))
         return self._opened(log, snapshot, epoch, None)

@@ -1,4 +1,4 @@
-"""A fetch whose bytes come from the disk while their segments are deleted."""
+"""A fetch whose bytes come from the disk while their segments are deleted, or cleaned."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from flymq.runtime.waiting import OnLoan, Pending
 from flymq.storage.files import FilesEngine
 from flymq_protocol.api.k01_fetch import FetchPartition, FetchRequest, FetchTopic
 from tests.runtime.test_partition_transactions import append, fill_a_segment, mark, open_partition, run  # noqa: F401
+from tests.storage import cleaning
 from tests.storage.batches import TOPIC_ID, Runner
 from tests.wire.transactions import ABORT
 
 COMMITTED, UNCOMMITTED = 1, 0
 
 
-@pytest.mark.parametrize(("level", "trimmed", "records"), [
-    (COMMITTED, False, True), (COMMITTED, True, False), (UNCOMMITTED, True, True),
+@pytest.mark.parametrize(("level", "change", "records"), [
+    (COMMITTED, None, True), (COMMITTED, "trim", False), (UNCOMMITTED, "trim", True),
+    (COMMITTED, "clean", False), (UNCOMMITTED, "clean", True),
 ])
 def test_no_aborted_records_go_out_without_being_told_so(
-    run: Runner, tmp_path: Path, level: int, trimmed: bool, records: bool  # noqa: F811
+    run: Runner, tmp_path: Path, level: int, change: str | None, records: bool  # noqa: F811
 ) -> None:
     run.env.files.read_cached = lambda fd, buffer, position: -1  # type: ignore[method-assign]
     engine = FilesEngine(str(tmp_path / "data"), run.env, durability="os")
@@ -42,12 +44,15 @@ def test_no_aborted_records_go_out_without_being_told_so(
     request = FetchRequest(isolation_level=level, session_epoch=-1, max_bytes=1 << 20, topics=topics)
     pending = k01_fetch.handle(RequestContext(1, 18, None, "", ("", 0)), request, services)
     assert isinstance(pending, Pending)
-    if trimmed:
+    if change == "trim":
         partition.log.log_start = partition.store.segments()[-1].base_offset
         deleted = partition.store.trim(partition.log.log_start)
         run.wait(pending.token)
         run.wait(deleted)
     run.wait(pending.token)
+    if change == "clean":  # while other partitions of the fetch are being read
+        cleaning.without_processes(run.env)
+        cleaning.clean(run, partition.store)
     answer: Any = pending.finish(pending.token.result)
     response = answer.response if isinstance(answer, OnLoan) else answer
     (data,) = response.responses[0].partitions
