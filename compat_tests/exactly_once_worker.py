@@ -11,6 +11,8 @@ import sys
 
 from confluent_kafka import Consumer, Producer
 
+from flymq import FlyMQClient
+
 INPUT = "exactly-once-input"
 OUTPUT = "exactly-once-output"
 GROUP = "exactly-once"
@@ -61,9 +63,30 @@ def librdkafka(bootstrap: str, index: int, chance: random.Random) -> None:
             consumer.seek(place)
 
 
+def flymq(bootstrap: str, index: int, chance: random.Random) -> None:
+    with (
+        FlyMQClient(bootstrap) as client,
+        client.producer(transactional_id=f"exactly-once-{index}", transaction_timeout=20) as producer,
+        client.consumer(
+            INPUT, GROUP, group_instance_id=f"member-{index}", session_timeout_ms=10_000, auto_commit=False,
+            auto_offset_reset="earliest", isolation="committed",
+        ) as consumer,
+    ):  # fmt: skip
+        for messages in consumer.batches(_RECORDS_MAX):
+            with producer.transaction() as transaction:
+                for message in messages:
+                    producer.send(OUTPUT, transformed(message.value), key=message.key)
+                transaction.send_offsets(consumer)
+                aborts = chance.random() < _ABORTED
+                if aborts:
+                    transaction.abort()
+            if aborts:
+                consumer.seek_to_committed()
+
+
 def main() -> None:
     client, bootstrap, index, seed = sys.argv[1:]
-    workers = {"librdkafka": librdkafka}
+    workers = {"librdkafka": librdkafka, "flymq": flymq}
     try:
         workers[client](bootstrap, int(index), random.Random(int(seed)))
     except Exception as error:

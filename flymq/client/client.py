@@ -21,6 +21,7 @@ from flymq.client.admin.transactions import TransactionAdmin
 from flymq.client.connection import Connection
 from flymq.client.consumer import Consumer
 from flymq.client.errors import ClosedError
+from flymq.client.kafka_python import describe_cluster
 from flymq.client.messages import FetchResult, Message, ProduceReport, RecordMetadata
 from flymq.client.producer import Headers, Producer, Serializer
 from flymq.client.reader import Position, Reader, fetch
@@ -86,7 +87,7 @@ class FlyMQClient:
 
         def timed(admin: Any) -> float:
             started = time.monotonic()
-            admin.describe_cluster()
+            describe_cluster(admin)
             return time.monotonic() - started
 
         return float(self.cluster._ask("ping", timed))

@@ -36,6 +36,17 @@ def commit_offsets(offsets: Mapping[Partition, int]) -> dict[Any, Any]:
     return {topic_partition(partition): commit(offset, "", -1) for partition, offset in offsets.items()}
 
 
+def describe_cluster(admin: Any) -> dict[str, Any]:
+    """Its cluster_id, controller_id and brokers, by a KafkaAdminClient, and raising its errors."""
+    try:
+        found: dict[str, Any] = admin.describe_cluster()
+    except KeyError:  # it looks for what brokers before Kafka 3.7 do not tell
+        found = admin._manager.run(admin._get_cluster_metadata, [])
+        for broker in found["brokers"]:
+            broker["broker_id"] = broker["node_id"]
+    return found
+
+
 @functools.cache
 def direct_url() -> str:
     """A proxy_url for no proxy at all, but for sockets that do not outlive their client: see `close_sockets`."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flymq.client.errors import translate
 from flymq.client.kafka_python import commit_offsets, topic_partition
 from flymq.client.messages import Partition
+
+_RETRY_S = 0.02
 
 
 class Offsets:
@@ -19,13 +22,23 @@ class Offsets:
         self._topics = topics
         self._timeout_ms = timeout * 1000
 
-    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Those that have a commit. One request for all; kafka-python's public `committed` makes one for each."""
+    def committed(self, partitions: Iterable[Partition], *, patiently: bool = False) -> dict[Partition, int]:
+        """Those that have a commit. One request for all; kafka-python's public `committed` makes one for each.
+
+        `patiently`: also wait for a broker that is away, at which kafka-python gives up here.
+        """
         wanted = list(map(topic_partition, partitions))
-        try:
-            found = self._kafka._coordinator.fetch_committed_offsets(wanted, timeout_ms=self._timeout_ms)
-        except Exception as error:
-            raise translate(error, f"read the offsets of group {self._group_id}") from error
+        deadline = time.monotonic() + (self._timeout_ms / 1000 if patiently else 0)
+        while True:
+            left_ms = max(0.0, deadline - time.monotonic()) * 1000 if patiently else self._timeout_ms
+            try:
+                found = self._kafka._coordinator.fetch_committed_offsets(wanted, timeout_ms=left_ms)
+                break
+            except Exception as error:
+                failure = translate(error, f"read the offsets of group {self._group_id}")
+                if not failure.retriable or time.monotonic() >= deadline:
+                    raise failure from error
+            time.sleep(_RETRY_S)
         return {Partition(*partition): offset.offset for partition, offset in found.items() if offset.offset >= 0}
 
     def commit(self, offsets: Mapping[Partition, int], timeout: float | None = None) -> None:

@@ -50,7 +50,7 @@ class Positioned(ABC):
         """What the group has committed for it; None for nothing."""
         self._start()
         wanted = as_partition(partition)
-        return self._offsets.committed([wanted]).get(wanted)
+        return self._offsets.committed([wanted], patiently=True).get(wanted)
 
     def lag(self) -> dict[Partition, int]:
         """For each partition that is ours, how many offsets are between the loop and the end."""
@@ -85,7 +85,7 @@ class Positioned(ABC):
         """
         wanted = self._ours_or_all(partitions)
         began = {partition: self._began[partition] for partition in wanted if partition in self._began}
-        for partition, offset in (began | self._offsets.committed(wanted)).items():
+        for partition, offset in (began | self._offsets.committed(wanted, patiently=True)).items():
             self.seek(partition, offset)
 
     def seek_to_time(self, when: datetime | int, *partitions: AnyPartition) -> None:

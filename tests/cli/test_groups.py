@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import yaml
 
 from flymq import EmbeddedBroker, FlyMQClient
 from tests.cli.kit import TIMEOUT_S, Cli, Terminal, finish, read_until, start
+from tests.wire.client import Client
+from tests.wire.kit import Topic, enter
 
 
 @pytest.fixture
@@ -35,11 +38,11 @@ def ada(broker: EmbeddedBroker, orders: str, group: str) -> Iterator[None]:
 def test_list(offline: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     with EmbeddedBroker(topics={"t": 1}) as broker:
         monkeypatch.setenv("FLYMQ_BOOTSTRAP_SERVERS", broker.bootstrap_servers)
-        assert offline.ok("groups", "list").lines == ["GROUP ID  STATE  PROTOCOL TYPE"]
+        assert offline.ok("groups", "list").lines == ["GROUP ID  GROUP TYPE  STATE  PROTOCOL TYPE"]
         offline.ok("groups", "reset", "kitchen", "-t", "t")
         assert offline.ok("groups", "list", "-O", "name").out == "kitchen\n"
         (row,) = offline.ok("groups", "list", "-O", "json").json
-        assert (row["group_id"], row["state"]) == ("kitchen", "Empty")
+        assert (row["group_id"], row["group_type"], row["state"]) == ("kitchen", "classic", "Empty")
         assert yaml.safe_load(offline.ok("groups", "list", "-O", "yaml").out) == [row]
 
 
@@ -47,6 +50,7 @@ def test_describe_one_without_members(cli: Cli, broker: EmbeddedBroker, kitchen:
     space = " " * (len(orders) - 5)
     assert cli.ok("groups", "describe", kitchen).lines == [
         f"group        {kitchen}",
+        "type         classic",
         "state        Empty",
         "protocol     -",
         f"coordinator  {broker.bootstrap_servers} (id 1)",
@@ -181,3 +185,38 @@ def test_names_of_several_topics(cli: Cli, client: FlyMQClient, group: str, fres
         client.create_topic(name)
     cli.ok("groups", "reset", group, "-t", names[0], "-t", names[1])
     assert cli.ok("groups", "lag", group, "-O", "name").lines == names
+
+
+def shown(partitions: list[dict[str, Any]]) -> str:
+    return ",".join(f"{at['topic']}-{at['partition']}" for at in partitions)
+
+
+def test_a_consumer_group(cli: Cli, broker: EmbeddedBroker, orders: str, group: str) -> None:
+    """Of KIP-848. Its second member waits for what the first has not given up yet."""
+    with Client(broker.port) as wire:
+        topic = Topic(orders, b"")
+        enter(wire, group, topic, "ada")
+        (member,) = cli.ok("groups", "members", group, "-O", "json").json
+        assert (member["member_id"], member["protocol"], member["epoch"]) == ("ada", "consumer", 1)
+        title, row = cli.ok("groups", "members", group).lines
+        assert title == "CLIENT ID  HOST        MEMBER ID  PROTOCOL  EPOCH  PARTITIONS"
+        assert row.split() == ["wire", "/127.0.0.1", "ada", "consumer", "1", f"{orders}-0,{orders}-1"]
+        enter(wire, group, topic, "bob")
+        text = cli.ok("groups", "describe", group).out
+        ada, bob = cli.ok("groups", "describe", group, "-O", "json").json["members"]
+    assert "type              consumer\nstate             Reconciling\ngroup epoch       2\nassignment epoch  2" in text
+    title, *rows = [line.split() for line in text.splitlines()[8:11]]
+    assert title[-4:] == ["PROTOCOL", "EPOCH", "PARTITIONS", "TARGET"]
+    assert [row[-3:] for row in rows] == [
+        ["1", f"{orders}-0,{orders}-1", shown(ada["target"])], ["2", "-", shown(bob["target"])],
+    ]  # fmt: skip
+    assert shown(ada["assignment"]) == f"{orders}-0,{orders}-1"
+    assert len(ada["target"]) == len(bob["target"]) == 1
+    assert {row["group_type"] for row in cli.ok("groups", "list", "-O", "json").json if row["group_id"] == group} == {
+        "consumer"
+    }
+    assert "wire at 127.0.0.1" in cli.fails(6, "groups", "delete", group, "--yes")
+    cli.ok("groups", "reset", group, "-t", orders, "--force")
+    assert [row["lag"] for row in cli.ok("groups", "lag", group, "-O", "json").json] == [4, 2]
+    cli.ok("groups", "delete", group, "--yes")
+    cli.fails(3, "groups", "describe", group)

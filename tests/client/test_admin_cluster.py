@@ -55,6 +55,12 @@ def test_info(broker: EmbeddedBroker, client: FlyMQClient) -> None:
     assert found.brokers == client.cluster.brokers() == [BrokerInfo(1, broker.host, broker.port, None)]
 
 
+def test_a_broker_before_kafka_3_7(broker: EmbeddedBroker, client: FlyMQClient) -> None:
+    with FlyMQClient(broker.bootstrap_servers, api_version=(3, 6)) as old:
+        assert old.cluster.info() == client.cluster.info()
+        assert old.ping() > 0
+
+
 def test_api_versions_are_those_the_broker_tells(broker: EmbeddedBroker, client: FlyMQClient) -> None:
     from flymq_protocol.api.k18_api_versions import ApiVersionsRequest
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -378,3 +379,20 @@ def test_the_broker_and_the_consumer_are_killed_both(tmp_path: Path, script: Pat
             client.produce_many("orders", ["more"]).raise_for_errors()
             with client.consumer("orders", "kitchen", **{**EARLIEST, **SESSION}) as consumer:
                 assert offsets(take(consumer, 1))[0] in (last, last + 1)  # the last commit's answer may be lost
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_going_back_to_what_is_committed_waits_for_the_broker(tmp_path: Path) -> None:
+    """As a loop has to, whose transaction was aborted because the broker went away."""
+    with BrokerProcess(tmp_path / "data") as broker, FlyMQClient(broker.bootstrap_servers) as client:
+        client.produce_many("orders", [str(number) for number in range(MESSAGES)]).raise_for_errors()
+        with client.consumer("orders", "kitchen", **{**EARLIEST, "auto_commit": False}) as consumer:
+            take(consumer, 3)
+            consumer.commit()
+            take(consumer, 2)
+            broker.kill()
+            starting = threading.Timer(2.0, broker.start)
+            starting.start()
+            consumer.seek_to_committed()
+            starting.join()
+            assert offsets(take(consumer, 1)) == [3]

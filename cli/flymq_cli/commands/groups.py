@@ -36,12 +36,15 @@ def groups() -> None:
 @groups.command("list")
 @pass_app
 def list_(app: App) -> None:
-    """All groups, by name, also those without members."""
+    """All groups, by name, also those without members.
+
+    Type: "consumer" are those of Kafka's new protocol, to which the broker assigns partitions, "classic" all others.
+    """
     from flymq_cli.output import print_rows
 
     with app.client() as client:
         found = client.groups.list()
-    print_rows(app, found, ("group_id", "state", "protocol_type"), name="group_id")
+    print_rows(app, found, ("group_id", "group_type", "state", "protocol_type"), name="group_id")
 
 
 @groups.command()
@@ -56,9 +59,10 @@ def describe(app: App, group: str) -> None:
     if app.output != "table":
         print_facts(app, found, name="group_id")
         return
-    facts = {
-        "group": found.group_id, "state": found.state, "protocol": found.protocol, "coordinator": found.coordinator,
-    }
+    facts: dict[str, Any] = {"group": found.group_id, "type": found.group_type, "state": found.state}
+    if found.group_epoch is not None:
+        facts |= {"group epoch": found.group_epoch, "assignment epoch": found.assignment_epoch}
+    facts |= {"protocol": found.protocol, "coordinator": found.coordinator}
     print_facts(app, facts, name="group")
     if found.members:
         click.echo()
@@ -72,7 +76,10 @@ def describe(app: App, group: str) -> None:
 @parameters.group_argument()
 @pass_app
 def members(app: App, group: str) -> None:
-    """Who is in a group, and which partitions each member has."""
+    """Who is in a group, and which partitions each member has.
+
+    Of a consumer group also which protocol each speaks, its epoch and, while they differ, what it is to have.
+    """
     from flymq_cli.output import print_names, print_rows
 
     with app.client() as client:
@@ -88,8 +95,13 @@ def members(app: App, group: str) -> None:
 def _print_members(app: App, found: Sequence[Member]) -> None:
     from flymq_cli.output import print_table
 
-    rows = [[row.client_id, row.host, row.member_id, list(map(str, row.assignment))] for row in found]
-    print_table(app, rows, ("client_id", "host", "member_id", "partitions"))
+    columns = ["client_id", "host", "member_id", "assignment"]
+    if any(row.epoch is not None for row in found):
+        columns[3:3] = ["protocol", "epoch"]
+    if any(row.target not in (None, row.assignment) for row in found):
+        columns.append("target")
+    rows = [[getattr(row, column) for column in columns] for row in found]
+    print_table(app, rows, ["partitions" if column == "assignment" else column for column in columns])
 
 
 @groups.command()

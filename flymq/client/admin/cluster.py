@@ -6,6 +6,7 @@ from typing import Any
 
 from flymq.client.admin.base import Admin
 from flymq.client.admin.types import ApiRange, BrokerInfo, ClusterInfo
+from flymq.client.kafka_python import describe_cluster
 from flymq_protocol.registry import API
 
 
@@ -14,7 +15,7 @@ class ClusterAdmin(Admin):
 
     def info(self) -> ClusterInfo:
         """Who is there."""
-        found = self._ask("describe the cluster", lambda admin: admin.describe_cluster())
+        found = self._ask("describe the cluster", describe_cluster)
         brokers = [BrokerInfo(row["broker_id"], row["host"], row["port"], row.get("rack")) for row in found["brokers"]]
         return ClusterInfo(
             cluster_id=found.get("cluster_id"),

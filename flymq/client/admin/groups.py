@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import struct
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from flymq.client.admin.base import LATEST, Admin
+from flymq.client.admin.described import CLASSIC, DEAD, described
 from flymq.client.admin.topics import TopicAdmin
 from flymq.client.admin.types import GroupDescription, GroupListing, Member, OffsetChange, PartitionLag
 from flymq.client.arguments import check_topic
@@ -26,10 +27,9 @@ from flymq.client.errors import (
     did_you_mean,
     translate,
 )
-from flymq.client.kafka_python import commit_offsets, kafka, topic_partition
+from flymq.client.kafka_python import commit_offsets, describe_cluster, kafka, topic_partition
 from flymq.client.messages import Partition
 
-_NOT_FOUND = 69
 _SUBSCRIBED = 86
 # Evicted members come back at once; between their leaving and their joining there is time for a commit.
 _EVICTIONS_MAX = 20
@@ -48,30 +48,27 @@ class GroupAdmin(Admin):
     def list(self) -> builtins.list[GroupListing]:
         """All groups, by name, also those with nothing but committed offsets."""
         found = self._ask("list groups", lambda admin: admin.list_groups())
-        rows = [GroupListing(row["group_id"], row.get("group_state", ""), row["protocol_type"]) for row in found]
+        rows = [
+            # Brokers that do not tell the type have one only.
+            GroupListing(
+                row["group_id"], row.get("group_type") or CLASSIC, row.get("group_state", ""), row["protocol_type"]
+            )
+            for row in found
+        ]
         return sorted(rows, key=lambda row: row.group_id)
 
     def describe(self, group: str) -> GroupDescription:
         """State, members and how far it is. Raises `GroupNotFoundError`."""
         found = self._describe(group)
-        members = _members(found)
-        return GroupDescription(
-            group_id=group,
-            state=found.group_state,
-            protocol_type=found.protocol_type,
-            protocol=found.protocol_data,
-            coordinator=self._coordinator(group),
-            members=members,
-            partitions=self._lag(group, members),
-        )
+        return replace(found, coordinator=self._coordinator(group), partitions=self._lag(group, found.members))
 
     def members(self, group: str) -> builtins.list[Member]:
         """Who is in it, by client id. Raises `GroupNotFoundError`."""
-        return _members(self._describe(group))
+        return self._describe(group).members
 
     def lag(self, group: str) -> builtins.list[PartitionLag]:
         """Each partition that the group has committed or a member has, sorted. Raises `GroupNotFoundError`."""
-        return self._lag(group, _members(self._describe(group)))
+        return self._lag(group, self._describe(group).members)
 
     def offsets(self, group: str) -> dict[Partition, int]:
         """What the group has committed, sorted by partition; empty for a group that nobody knows."""
@@ -154,25 +151,11 @@ class GroupAdmin(Admin):
 
     # -- describing -------------------------------------------------------------------------------
 
-    def _describe(self, group: str) -> Any:
-        """Kafka's DescribedGroup. Not by kafka-python's public method: that fails at members whose words are not a
-        consumer's, such as Kafka Connect's.
-        """
-
-        async def ask(admin: Any) -> Any:
-            from kafka.protocol.admin import DescribeGroupsRequest
-
-            node = (await admin._find_coordinator_ids([group]))[group]
-            answer = await admin._manager.send(DescribeGroupsRequest(groups=[group]), node_id=node)
-            (found,) = answer.groups
-            if found.error_code not in (0, _NOT_FOUND):
-                raise kafka().errors.for_code(found.error_code)()
-            return found
-
+    def _describe(self, group: str) -> GroupDescription:
+        """All but its coordinator and its partitions."""
         what = f"describe group {_checked(group)}"
-        found = self._ask(what, lambda admin: admin._manager.run(ask, admin))
-        # Dead: of a group that does not exist, from brokers that have no error for it.
-        if (found.error_code or found.group_state == "Dead") and not self.offsets(group):
+        found: GroupDescription = self._ask(what, lambda admin: admin._manager.run(described, admin, group))
+        if found.state == DEAD and not self.offsets(group):
             raise self._no_group(group)
         return found
 
@@ -184,7 +167,7 @@ class GroupAdmin(Admin):
     def _coordinator(self, group: str) -> str:
         what = f"find the coordinator of group {group}"
         node = self._ask(what, lambda admin: admin._manager.run(admin._find_coordinator_ids, [group]))[group]
-        for broker in self._ask(what, lambda admin: admin.describe_cluster())["brokers"]:
+        for broker in self._ask(what, describe_cluster)["brokers"]:
             if broker["broker_id"] == node:
                 return f"{broker['host']}:{broker['port']} (id {node})"
         return f"id {node}"
@@ -328,28 +311,3 @@ def _checked(group: str) -> str:
     if not isinstance(group, str) or not group:
         raise InvalidArgumentError(f"{group!r} is no name of a group", hint="give a str")
     return group
-
-
-def _members(found: Any) -> list[Member]:
-    rows = [
-        Member(
-            member_id=row.member_id,
-            client_id=row.client_id,
-            host=row.client_host,
-            instance_id=row.group_instance_id,
-            assignment=_assignment(row.member_assignment) if found.protocol_type == "consumer" else [],
-        )
-        for row in found.members
-    ]
-    return sorted(rows, key=lambda member: (member.client_id, member.member_id))
-
-
-def _assignment(encoded: bytes) -> list[Partition]:
-    """Empty where the group is rebalancing, and where the members have words of their own for it."""
-    from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
-
-    try:
-        topics = ConsumerProtocolAssignment.decode(encoded).assigned_partitions if encoded else ()
-    except (ValueError, struct.error):
-        return []
-    return sorted(Partition(entry.topic, number) for entry in topics for number in entry.partitions)

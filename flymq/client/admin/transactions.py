@@ -24,7 +24,7 @@ from flymq.client.errors import (
     TransactionError,
     did_you_mean,
 )
-from flymq.client.kafka_python import topic_partition
+from flymq.client.kafka_python import describe_cluster, topic_partition
 from flymq.client.messages import Partition
 
 STATES = (
@@ -63,7 +63,7 @@ class TransactionAdmin(Admin):
         # All of them: kafka-python knows those that it has met.
         brokers = [
             broker["broker_id"]
-            for broker in self._ask("describe the cluster", lambda admin: admin.describe_cluster())["brokers"]
+            for broker in self._ask("describe the cluster", describe_cluster)["brokers"]
         ]
         try:
             found = self._ask("list transactions", lambda admin: admin.list_transactions(brokers, **filters))

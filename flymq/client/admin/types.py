@@ -67,22 +67,33 @@ class TrimmedPartition:
 
 @dataclass(frozen=True, slots=True)
 class GroupListing:
-    """A group in a list. `state`: Stable, Empty, PreparingRebalance, CompletingRebalance, Dead; "" from old brokers."""
+    """A group in a list. `group_type`: "consumer" where it is of the protocol of KIP-848, "classic" of the one before.
+
+    `state`: Stable, Empty, PreparingRebalance, CompletingRebalance, Assigning, Reconciling, Dead; "" from old brokers.
+    """
 
     group_id: str
+    group_type: str
     state: str
     protocol_type: str
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of a group, and the partitions it has, sorted. `instance_id`: of a static member."""
+    """A member of a group, and the partitions it has, sorted. `instance_id`: of a static member.
+
+    `protocol`: what it speaks, "classic" or "consumer" (that of KIP-848); a consumer group may have members of both.
+    "" where the broker does not tell. `epoch` and `target`, the partitions that it is to have: in consumer groups.
+    """
 
     member_id: str
     client_id: str
     host: str
     instance_id: str | None
     assignment: list[Partition]
+    protocol: str = "classic"
+    epoch: int | None = None
+    target: list[Partition] | None = None
 
     def __str__(self) -> str:
         return f"{self.client_id} at {self.host.lstrip('/')}"
@@ -106,18 +117,22 @@ class PartitionLag:
 
 @dataclass(frozen=True, slots=True)
 class GroupDescription:
-    """A group, whole. `protocol`: its assignor; `coordinator`: "host:port (id N)".
+    """A group, whole. `group_type`: as in `GroupListing`. `protocol`: its assignor; `coordinator`: "host:port (id N)".
 
-    Kafka tells the generation to members only.
+    `group_epoch` counts what changed in a consumer group, `assignment_epoch` says up to which of that it is assigned.
+    None of a classic group: Kafka tells its generation to members only.
     """
 
     group_id: str
+    group_type: str
     state: str
     protocol_type: str
     protocol: str
     coordinator: str
     members: list[Member]
     partitions: list[PartitionLag]
+    group_epoch: int | None = None
+    assignment_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
