@@ -91,9 +91,9 @@ class Segment:
 class Opened:
     """An open partition, as it was found.
 
-    `batches` are the whole batches from the snapshot's offset (log start without one) to `end`, in
-    order: core rebuilds producer state from them with the code that runs live. It must be
-    consumed before the first append.
+    `batches` are the whole batches from the snapshot's offset to `end`, in order; without one all that are
+    there, also below the log start: a producer outlives its records. Core rebuilds producer state from them
+    with the code that runs live. They must be consumed before the first append.
     """
 
     log: Log

@@ -274,7 +274,7 @@ class MemoryLog(Log):
     def opened(self, epoch: int) -> Opened:
         """What `LogStore.open` answers; raises `Fenced` for an epoch older than the log's."""
         take_epoch(self.epochs, epoch, self.end)
-        start = self.taken[0] if self.taken else self.log_start
+        start = self.taken[0] if self.taken else 0
         return Opened(
             log=self,
             log_start=self.log_start,

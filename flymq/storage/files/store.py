@@ -159,7 +159,7 @@ class FilesLogStore(LogStore):
             return completed(error)
         if log.epochs != before and log.end:
             waits_for = self.save_row(log)
-        start = snapshot[0] if snapshot else log.log_start
+        start = snapshot[0] if snapshot else log.whole()[0][0].base
         parts = log.parts(start)
         opened = Opened(
             log=log,
