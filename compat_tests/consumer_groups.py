@@ -74,6 +74,9 @@ class Member:
                 if message is None:
                     continue
                 if message.error() is not None:
+                    # A classic member whose JoinGroup waits as the group becomes a consumer group; it joins again.
+                    if message.error().code() == KafkaError.REBALANCE_IN_PROGRESS:
+                        continue
                     raise KafkaException(message.error())
                 with self.changed:
                     self.got.append((message.topic(), message.partition(), message.offset()))
