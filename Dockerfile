@@ -9,7 +9,9 @@ RUN python -m venv /opt/flymq && /opt/flymq/bin/pip install --no-cache-dir .
 
 FROM python:3.13-slim
 COPY --from=build /opt/flymq /opt/flymq
-RUN useradd --system --uid 10001 --home-dir /var/lib/flymq --create-home flymq
+# Not with useradd's --create-home: it would fill the data folder with a shell's dot files.
+RUN useradd --uid 10001 --home-dir /var/lib/flymq --no-create-home --shell /usr/sbin/nologin flymq \
+  && install -d -o flymq -g flymq -m 700 /var/lib/flymq
 USER flymq
 WORKDIR /var/lib/flymq
 VOLUME /var/lib/flymq

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run dev test check compat soak bench clean
+.PHONY: run dev test check compat compat-short compat-fuzz soak bench clean
 
 run: $(VENV)/.run  ## start a durable broker on localhost:9092, data in ./flymq-data
 	$(BIN)/flymq serve
@@ -20,8 +20,20 @@ check: $(VENV)/.test  ## types, style, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-compat: $(VENV)/.test  ## run the tests that need a JDK, Maven, kcat or root too
-	$(BIN)/python -m pytest -m 'compat and not soak'
+SHARED := compat_tests/scenarios compat_tests/wire
+
+compat: $(VENV)/.test  ## run the tests that need a JDK, Maven, Go, Node, Rust, kcat or root too; writes COMPATIBILITY.md
+	$(BIN)/python -m pytest -m 'compat and not soak' -n 2 --dist loadgroup --table COMPATIBILITY.md
+
+compat-short: $(VENV)/.test  ## the same, with most clients on FlyMQ alone, not on Apache Kafka too
+	$(BIN)/python -m pytest -m 'compat and not soak' $(SHARED:%=--ignore=%)
+	$(BIN)/python -m pytest -m 'compat and not soak' $(SHARED) --short -n 2 --dist loadgroup
+
+SECONDS ?= 600
+SEED ?= 1
+
+compat-fuzz: $(VENV)/.test  ## random requests to FlyMQ and to Apache Kafka until they differ, for SECONDS, from SEED on
+	$(BIN)/python -m compat_tests.differential --seconds $(SECONDS) --seed $(SEED)
 
 soak: $(VENV)/.test  ## a million real lines through every client, a hundred kills: a quarter of an hour
 	$(BIN)/python -m pytest -m soak

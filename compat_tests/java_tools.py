@@ -32,28 +32,31 @@ TRANSACTIONS = "org.apache.kafka.tools.TransactionsCommand"
 STORAGE = "kafka.tools.StorageTool"
 BROKER = "kafka.Kafka"
 
+# Starts quickly, stays small, logs warnings.
+JAVA = [
+    "java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+]  # fmt: skip
+
 
 def class_path() -> str:
     """Of the tools. Downloads them where they are missing, or where the list of them changed."""
     pom = _POM.read_text()
     if not _DONE.exists() or _DONE.read_text() != pom:
-        _need("mvn", "maven")
+        need("mvn", "maven")
         command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={_LIBS}"]
         subprocess.run(command, check=True, timeout=600)
         _DONE.write_text(pom)
     return f"{_LIBS}/*"
 
 
-def _need(program: str, package: str) -> None:
+def need(program: str, package: str) -> None:
     assert shutil.which(program), f"{program} is not there: `apt install {package}`, or run .ci/run, which does"
 
 
 def command(tool: str, *arguments: str, java_options: Sequence[str] = ()) -> list[str]:
     """The command line of a tool."""
-    _need("java", "default-jdk-headless")
-    quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m"]
-    options = [*quick, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", *java_options]
-    return ["java", *options, "-cp", class_path(), tool, *arguments]
+    need("java", "default-jdk-headless")
+    return [*JAVA, *java_options, "-cp", class_path(), tool, *arguments]
 
 
 def run(tool: str, *arguments: str, stdin: bytes = b"", timeout_s: float = 120) -> str:

@@ -1,4 +1,7 @@
-"""Apache Kafka itself, one node without ZooKeeper, from the jars that `java_tools` fetches."""
+"""Apache Kafka itself, one node without ZooKeeper, from the jars that `java_tools` fetches.
+
+`kafka_container` has it from its image.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,33 @@ from typing import Self
 from compat_tests import java_tools
 from compat_tests.broker_process import environment, free_port
 
+VERSION = "4.3.1"
+STARTED = "Kafka Server started"  # the broker logs it last
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 30.0
-# The one line of its log below a warning that we want: the broker logs it last.
+# The one line of its log below a warning that we want.
 _SAY_WHEN_STARTED = "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info"
-_STARTED = "Kafka Server started"
 _LOG_CHARACTERS_TOLD = 4000
+
+
+def node_settings(host: str, port: int, controller_port: int, *, listen_on: str, data: object) -> dict[str, object]:
+    """Of a broker and controller in one process, which tells clients that it is at `host` and `port`."""
+    replicated = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+    return {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "listeners": f"PLAINTEXT://{listen_on}:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{host}:{port}",
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "log.dirs": data,
+        **{f"{topic}.replication.factor": 1 for topic in replicated},
+        **{f"{topic}.min.isr": 1 for topic in replicated[1:]},
+        "offsets.topic.num.partitions": 1,  # 50 take a second to create
+        "transaction.state.log.num.partitions": 1,
+        "group.initial.rebalance.delay.ms": 0,
+    }
 
 
 class RealKafka:
@@ -31,32 +55,15 @@ class RealKafka:
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, object] | None = None) -> None:
-        self.bootstrap_servers = f"127.0.0.1:{free_port()}"
-        self._controller = f"127.0.0.1:{free_port()}"
+        host, port = "127.0.0.1", free_port()
+        self.bootstrap_servers = f"{host}:{port}"
         self._data = folder / "kafka-data"
         self._properties = folder / "server.properties"
-        self._settings = {**self._defaults(), **(settings or {})}
+        node = node_settings(host, port, free_port(), listen_on=host, data=self._data)
+        self._settings = {**node, **(settings or {})}
         self._lines: list[str] = []
         self._said = threading.Event()  # that it has started, or that it says no more
         self._started = False
-
-    def _defaults(self) -> dict[str, object]:
-        replicated = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
-        return {
-            "process.roles": "broker,controller",
-            "node.id": 1,
-            "controller.quorum.voters": f"1@{self._controller}",
-            "listeners": f"PLAINTEXT://{self.bootstrap_servers},CONTROLLER://{self._controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap_servers}",
-            "controller.listener.names": "CONTROLLER",
-            "inter.broker.listener.name": "PLAINTEXT",
-            "log.dirs": self._data,
-            **{f"{topic}.replication.factor": 1 for topic in replicated},
-            **{f"{topic}.min.isr": 1 for topic in replicated[1:]},
-            "offsets.topic.num.partitions": 1,  # 50 take a second to create
-            "transaction.state.log.num.partitions": 1,
-            "group.initial.rebalance.delay.ms": 0,
-        }
 
     @property
     def log(self) -> str:
@@ -85,7 +92,7 @@ class RealKafka:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._lines.append(line)
-            if _STARTED in line:
+            if STARTED in line:
                 self._started = True
                 self._said.set()
         self._said.set()

@@ -15,7 +15,7 @@ from flymq import FlyMQClient
 from flymq.client.admin.types import PartitionLag
 from tests.client.members import live_member
 
-pytestmark = pytest.mark.compat
+pytestmark = [pytest.mark.compat, pytest.mark.scenario("admin", client="Kafka's tools")]
 
 
 @pytest.fixture(scope="module")

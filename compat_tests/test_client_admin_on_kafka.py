@@ -20,7 +20,7 @@ from flymq.client.errors import (
 )
 from flymq.client.messages import Partition
 
-pytestmark = pytest.mark.compat
+pytestmark = [pytest.mark.compat, pytest.mark.scenario("admin", client="FlyMQClient")]
 
 NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from flymq import FlyMQClient
 from flymq.client.admin.types import GroupListing
 from flymq.client.errors import GroupActiveError, GroupNotFoundError
 
-pytestmark = pytest.mark.compat
+pytestmark = [pytest.mark.compat, pytest.mark.scenario("groups KIP-848", client="FlyMQClient")]
 
 MESSAGES = 5
 PARTITIONS = 4

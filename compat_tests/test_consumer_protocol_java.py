@@ -13,7 +13,7 @@ from compat_tests.broker_process import BrokerProcess
 from compat_tests.clients import create_topic
 from compat_tests.consumer_groups import CLASSIC, Member, until, until_shared
 
-pytestmark = pytest.mark.compat
+pytestmark = [pytest.mark.compat, pytest.mark.scenario("groups KIP-848", client="Java 4.3.1")]
 
 COUNT = 1000
 NEW = "--command-property", "group.protocol=consumer"

@@ -13,7 +13,7 @@ from compat_tests.broker_process import BrokerProcess
 from compat_tests.clients import CODECS
 from compat_tests.real_lines import real_lines
 
-pytestmark = pytest.mark.compat
+pytestmark = [pytest.mark.compat, pytest.mark.scenario("admin", client="Kafka's tools")]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 from compat_tests import java_tools
 from flymq import EmbeddedBroker
 
-pytestmark = pytest.mark.compat
+pytestmark = [pytest.mark.compat, pytest.mark.scenario("transactions", client="Java 4.3.1")]
 
 PROGRAM = Path(__file__).with_name("java") / "Transactions.java"
 

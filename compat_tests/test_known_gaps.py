@@ -72,11 +72,13 @@ def test_keys_are_listed_once_under_kafkas_names() -> None:
 
 @pytest.mark.parametrize("gap", GAPS, ids=lambda gap: gap["name"])
 def test_each_gap_says_what_and_why(gap: dict[str, Any]) -> None:
-    assert set(gap) <= {"name", "kip", "keys", "apis", "setting", "reason"}
+    assert set(gap) <= {"name", "kip", "keys", "apis", "setting", "reason", "test"}
     assert gap["name"]
     assert gap["reason"].endswith(".")
     assert all(isinstance(kip, int) for kip in gap["kip"])
     assert gap["keys"] or gap["setting"], "a gap without an API names the setting that is not acted on"
+    path, _, test = gap["test"].partition("::")
+    assert f"def {test}(" in (_HERE.parent / path).read_text(), "no such test"
     if "setting" in gap:
         name = gap["setting"]
         assert name in BROKER_SETTINGS or name in TOPIC_SETTINGS or is_unused(name)

@@ -13,7 +13,7 @@ from compat_tests import java_tools
 from compat_tests.broker_process import BrokerProcess
 from flymq import FlyMQClient
 
-pytestmark = pytest.mark.compat
+pytestmark = [pytest.mark.compat, pytest.mark.scenario("admin", client="Kafka's tools")]
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,13 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from flymq import EmbeddedBroker
+
+# A busy machine is no failure.
+settings.register_profile("flymq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("flymq")
 
 _numbers = itertools.count(1)
 

@@ -25,6 +25,7 @@ from flymq.env import Token, completed, gather
 from flymq.runtime.settings import TABLES
 from flymq.storage.api import StorageError
 from flymq_protocol.errors import ErrorCode
+from flymq_protocol.types import ZERO_UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +122,23 @@ def _alter_loggers(asked: Asked, services: Services, validate_only: bool) -> Tok
 
 
 def _alter_topic(asked: Asked, services: Services, validate_only: bool) -> Token:
-    if not asked.name:
-        raise _invalid("Default topic resources are not allowed.")
-    topic = find_topic(asked.name, services)
-    latest = services.topics.latest(topic)
+    """In Kafka's order: what is asked for, the name, the values, and only then whether there is such a topic."""
+    topic = services.topics.get(asked.name)
+    latest = Topic(asked.name, ZERO_UUID, 1, {}) if topic is None else services.topics.latest(topic)
     try:
         overrides = altered(TOPIC_SETTINGS, {} if asked.replaces else latest.overrides, asked.changes)
     except SettingError as error:
         raise ResourceError(ErrorCode.INVALID_CONFIG, error.whole) from None
+    if not asked.name:
+        raise _invalid("Default topic resources are not allowed.")
+    illegal = why_illegal(asked.name)
+    if illegal is not None:
+        raise ResourceError(ErrorCode.INVALID_TOPIC_EXCEPTION, illegal)
     planned = services.topics.plan_settings(latest, overrides)
     if isinstance(planned, TopicError):
         raise ResourceError(planned.code, planned.message)
+    if topic is None:
+        raise _missing(asked.name)
     return completed() if validate_only else _answered(services.topics.change(planned))
 
 
@@ -143,7 +150,11 @@ def find_topic(name: str, services: Services) -> Topic:
     illegal = why_illegal(name)
     if illegal is not None:
         raise ResourceError(ErrorCode.INVALID_TOPIC_EXCEPTION, illegal)
-    raise ResourceError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist.")
+    raise _missing(name)
+
+
+def _missing(name: str) -> ResourceError:
+    return ResourceError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist.")
 
 
 def _answered(change: Token) -> Token:

@@ -116,20 +116,24 @@ class FetchSessions:
         session.used_at_ms = self._env.tick_ms()
         del self._sessions[session.id]
         self._sessions[session.id] = session
+        added = _targets(request, uses_ids) if request.topics else []
+        if added:
+            _merge(session.targets, added)
         if request.forgotten_topics_data:
             for topic in request.forgotten_topics_data:
                 name = topic.topic_id if uses_ids else topic.topic
                 for index in topic.partitions:
                     session.targets.pop((name, index), None)
-        if request.topics:
-            _merge(session.targets, _targets(request, uses_ids))
+        if not session.targets:  # as on Kafka: nothing is left to remember
+            del self._sessions[session.id]
+            return FetchPlan(added)
         return FetchPlan(list(session.targets.values()), session, is_incremental=True)
 
     def _open(self, uses_ids: bool, targets: dict[Key, FetchTarget]) -> FetchSession | None:
-        """A new session; None where there is nothing to remember or no room (legal: the client goes on
-        without one)."""
+        """A new session, also where there is nothing to remember yet; None where there is no room (legal: the
+        client goes on without one)."""
         now_ms = self._env.tick_ms()
-        if not targets or self._slots_max <= 0:
+        if self._slots_max <= 0:
             return None
         if len(self._sessions) >= self._slots_max:
             oldest = next(iter(self._sessions.values()))
@@ -174,6 +178,7 @@ def _merge(targets: dict[Key, FetchTarget], wanted: list[FetchTarget]) -> None:
         if before is not None:
             # Not changed in place: a fetch that still waits has asked for what it says.
             target.partition = before.partition
+            target.is_known = before.is_known
             target.sent_high_watermark = before.sent_high_watermark
             target.sent_log_start = before.sent_log_start
         targets[key] = target

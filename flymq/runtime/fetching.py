@@ -29,6 +29,7 @@ class FetchTarget:
     __slots__ = (
         "error",
         "index",
+        "is_known",
         "last_fetched_epoch",
         "leader_epoch",
         "max_bytes",
@@ -60,6 +61,7 @@ class FetchTarget:
         self.last_fetched_epoch = last_fetched_epoch  # -1: the client does not say
         self.partition: Partition | None = None
         self.error = 0  # of the last survey or read
+        self.is_known = False  # the topic id once was a topic's
         self.sent_high_watermark = -1
         self.sent_log_start = -1
         self.swaps = 0  # the store's, at the last read
@@ -85,8 +87,9 @@ class FetchTarget:
     def _resolve(self, partitions: Partitions) -> Partition | None:
         if self.topic_id is not None:
             partition = partitions.find_by_id(self.topic_id, self.index)
-            known = partition is not None or partitions.has_id(self.topic_id)
-            self.error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if known else ErrorCode.UNKNOWN_TOPIC_ID
+            # As on Kafka, which keeps the name that it found: a wait or a session goes on under it.
+            self.is_known = self.is_known or partition is not None or partitions.has_id(self.topic_id)
+            self.error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if self.is_known else ErrorCode.UNKNOWN_TOPIC_ID
         else:
             partition = partitions.find(self.topic, self.index)
             self.error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
@@ -104,17 +107,22 @@ class FetchTarget:
 
 
 def survey(targets: list[FetchTarget], partitions: Partitions, bytes_min: int, read_committed: bool) -> bool:
-    """True where a fetch must be answered now: any error, or at least `bytes_min` to read.
+    """True where a fetch must be answered now: an error of a partition, or at least `bytes_min` to read.
 
+    Partitions that are not there are told with what the others have, now only where no other is asked for: a client
+    that goes on asking for a deleted one would else never wait.
     A fetch reads up to the high watermark, with `read_committed` up to the last stable offset.
 
     Leaves each target's error in it.
     """
-    readable = 0
+    readable = missing = 0
     ready = False
     for target in targets:
         if target.check(partitions):
-            ready = True
+            if target.partition is None:
+                missing += 1
+            else:
+                ready = True
             continue
         partition = target.partition
         assert partition is not None
@@ -127,7 +135,7 @@ def survey(targets: list[FetchTarget], partitions: Partitions, bytes_min: int, r
             else:
                 readable += partition.store.readable_bytes(target.offset, limit, bytes_min)
                 ready = readable >= bytes_min
-    return ready or bytes_min <= 0
+    return ready or bytes_min <= 0 or missing == len(targets)
 
 
 def read(

@@ -176,8 +176,9 @@ class Partition:
             return completed(self._not_stored(plan, failure))
         if plan.aborted is not None:
             self.store.add_aborted(plan.aborted)
-        if plan.roll:
-            self.snapshot_producers()
+        if plan.producers_before is not None:
+            # A start is told of the log from its first marker on: what is newer than that is of no use to it.
+            self._keep_snapshot(plan.base_offset, plan.producers_before)
         return self.when_durable(plan.last_offset) or completed()
 
     def open_transactions(self) -> dict[int, tuple[int, int]]:
@@ -256,10 +257,13 @@ class Partition:
     def snapshot_producers(self) -> None:
         """Keep the producer state as of the log end, so that the next start need not replay the log for it."""
         if self.offline is None and self.log.producers.entries:
-            try:
-                self.store.snapshot(self.log.end, self.log.producers.snapshot())
-            except StorageError as failure:
-                _log.warning("%s-%d: no snapshot of its producers: %s", self.ref.topic, self.index, failure)
+            self._keep_snapshot(self.log.end, self.log.producers.snapshot())
+
+    def _keep_snapshot(self, offset: int, producers: bytes) -> None:
+        try:
+            self.store.snapshot(offset, producers)
+        except StorageError as failure:
+            _log.warning("%s-%d: no snapshot of its producers: %s", self.ref.topic, self.index, failure)
 
     def expire_producers(self, now_ms: int, expiration_ms: int) -> None:
         self.log.producers.expire(now_ms - expiration_ms)

@@ -86,8 +86,12 @@ def test_no_slots_no_sessions(env: Env) -> None:
     assert sessions(env, 0).plan(asking(0, EPOCH_FULL, 0), BY_NAME).session is None
 
 
-def test_a_session_of_nothing_is_none(env: Env) -> None:
-    assert sessions(env).plan(asking(0, EPOCH_FULL), BY_NAME).session is None
+def test_a_session_may_begin_with_nothing(env: Env) -> None:
+    """As on Kafka: the client adds partitions later."""
+    session = sessions(env).plan(asking(0, EPOCH_FULL), BY_NAME).session
+    assert session is not None
+    assert session.id > 0
+    assert not session.targets
 
 
 def test_ids_are_positive_and_of_nobody_else(env: Env) -> None:

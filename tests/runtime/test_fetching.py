@@ -143,7 +143,7 @@ def test_who_waits_hears_of_a_deletion(
     partitions.close_topic(Topic("t", ID, 2))
     assert fetch.token.done
     assert survey(targets, partitions, 1, False)
-    assert targets[0].error == (ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    assert targets[0].error == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     assert read(targets, 1 << 20, False) == ([None], [])
 
 
@@ -153,7 +153,8 @@ def test_by_name_a_topic_made_anew_is_found_again(env: Env, partitions: Partitio
     assert not by_id.check(partitions)
     partitions.close_topic(Topic("t", ID, 2))
     partitions.open_topic(Topic("t", b"j" * 16, 1), TopicConfig.of(BrokerConfig(), {}))
-    assert (by_name.check(partitions), by_id.check(partitions)) == (0, ErrorCode.UNKNOWN_TOPIC_ID)
+    assert (by_name.check(partitions), by_id.check(partitions)) == (0, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    assert target(0).check(partitions) == ErrorCode.UNKNOWN_TOPIC_ID  # who comes anew
     assert by_name.partition is partitions.find("t", 0)
 
 
@@ -173,3 +174,12 @@ def test_many_who_wait_are_woken_in_turns_of_the_loop(env: Env, partitions: Part
         env.loop.run_forever()  # one turn
         woken.append(sum(fetch.token.done for fetch in fetches))
     assert woken == [64, 128, 192, 200]
+
+
+def test_a_partition_that_is_not_there_waits_with_the_others(partitions: Partitions, partition: Partition) -> None:
+    missing, out_of_range = target(0, index=9), target(99)
+    assert survey([missing], partitions, 1, False)
+    assert not survey([missing, target(5)], partitions, 1, False)
+    assert missing.error == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    assert survey([missing, target(4)], partitions, 1, False)
+    assert survey([missing, out_of_range], partitions, 1, False)

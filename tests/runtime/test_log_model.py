@@ -341,3 +341,21 @@ LogModel.TestCase.settings = settings(
     max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestLogModel = LogModel.TestCase
+
+
+def test_producers_are_known_where_all_before_a_marker_that_begins_a_segment_is_trimmed() -> None:
+    """Found by the model: the segment's snapshot held the marker already, and a start could not use it."""
+    state = LogModel()
+    state.start(durability="os", is_cold=False)
+    try:
+        for producer, transactional in ((2, True), (0, False)):
+            state.produce(producer, transactional, [b"a", b"b"], 10, False, 0, roll=False)
+        state.mark(0, commit=False, bump=False, roll=True)
+        assert state.run.wait(state.partition.trim(4)) is None
+        state.log_start = 4
+        state.crash()
+        state.all_is_as_it_should_be()
+        assert state.partition.log.last_stable_offset == 4  # producer 2's transaction is open still
+        state.gap(0)
+    finally:
+        state.teardown()

@@ -66,6 +66,11 @@ def described(client: Client, kind: int, name: str, *keys: str) -> dict[str, Any
     return {row.name: row for row in result.configs}
 
 
+def own(client: Client, topic: str) -> dict[str, str | None]:
+    """The topic's own values."""
+    return {name: row.value for name, row in described(client, TOPIC, topic).items() if row.config_source == 1}
+
+
 def value(client: Client, kind: int, name: str, key: str) -> tuple[str | None, int]:
     """(value in force, source)."""
     row = described(client, kind, name, key)[key]

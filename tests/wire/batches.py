@@ -43,6 +43,13 @@ def a_record(delta: int, time_delta: int, key: bytes | None, value: bytes | None
     return varint(len(body)) + body
 
 
+def zstd(data: bytes) -> bytes:
+    """A frame of one block that is stored as it is, of at most 255 bytes (RFC 8878)."""
+    size_known, last_block = 0x20, 1
+    block = (len(data) << 3 | last_block).to_bytes(3, "little") + data
+    return struct.pack("<IBB", 0xFD2FB528, size_known, len(data)) + block
+
+
 def a_batch(
     values: Sequence[bytes | None] = (b"value",),
     *,
@@ -51,11 +58,13 @@ def a_batch(
     producer: tuple[int, int, int] = (-1, -1, -1),
     attributes: int = 0,
 ) -> bytes:
-    """`producer` is (id, epoch, base sequence); codec 1 (gzip) compresses, other codecs only claim to."""
+    """`producer` is (id, epoch, base sequence). Codecs gzip and zstd are what they say, the others only claim to."""
     times = list(timestamps) if timestamps is not None else [now_ms()] * len(values)
     records = b"".join(a_record(i, times[i] - times[0], key, value) for i, value in enumerate(values))
     if attributes & 7 == GZIP:
         records = gzip.compress(records, mtime=0)
+    elif attributes & 7 == ZSTD:
+        records = zstd(records)
     inside = struct.pack(
         ">hiqqqhii", attributes, len(values) - 1, times[0], max(times), *producer, len(values)
     ) + records

@@ -17,15 +17,23 @@ from .transactions import Ledger
 
 
 @pytest.fixture
-def client(broker: EmbeddedBroker) -> Iterator[Client]:
-    with Client(broker.port) as connected:
+def address(broker: EmbeddedBroker) -> tuple[str, int]:
+    """Host and port of the broker that is asked. compat_tests/wire has another: the same tests run on other brokers."""
+    return broker.host, broker.port
+
+
+@pytest.fixture
+def client(address: tuple[str, int]) -> Iterator[Client]:
+    host, port = address
+    with Client(port, host=host) as connected:
         yield connected
 
 
 @pytest.fixture
-def other(broker: EmbeddedBroker) -> Iterator[Client]:
+def other(address: tuple[str, int]) -> Iterator[Client]:
     """A second connection."""
-    with Client(broker.port, "other") as connected:
+    host, port = address
+    with Client(port, "other", host) as connected:
         yield connected
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import struct
+import time
+from collections.abc import Callable
 from typing import Any
 
 from flymq_protocol.api.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
@@ -19,11 +22,14 @@ from flymq_protocol.api.k68_consumer_group_heartbeat import (
 )
 from flymq_protocol.errors import ErrorCode
 
-from .client import Client
+from .client import TIMEOUT_S, Client
 
-_numbers = itertools.count(1)
+_RUN = f"{time.time_ns() // 10**6:x}"
+_numbers = itertools.count(10_000)  # as wide each, so that names sort as they are made
 NO_ID = bytes(16)
 PROTOCOL = "range"
+METADATA = b"\0\0" + bytes(4) + b"\xff" * 4
+"""A subscription to nothing, version 0. Kafka parses it: a join with what it can't read is never answered."""
 
 
 class Topic:
@@ -35,8 +41,8 @@ class Topic:
 
 
 def a_name(prefix: str = "wire") -> str:
-    """For a topic or group that no other test has."""
-    return f"{prefix}-{next(_numbers)}"
+    """For a topic or group that no other test has, also on a broker that ran already."""
+    return f"{prefix}-{_RUN}-{next(_numbers)}"
 
 
 def a_topic(client: Client, partitions: int = 1, **configs: object) -> Topic:
@@ -46,12 +52,34 @@ def a_topic(client: Client, partitions: int = 1, **configs: object) -> Topic:
     request = CreateTopicsRequest([CreatableTopic(name, partitions, 1, [], settings)])
     created = client.call(request, 7).topics[0]
     assert created.error_code == ErrorCode.NONE, created
+    until_there(client, name, partitions)
     return Topic(name, created.topic_id)
 
 
+def until(read: Callable[[], Any], expected: Any) -> None:
+    """Kafka answers some changes before they are seen: ask again until they are. The last answer is the error's."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while (found := read()) != expected and time.monotonic() < deadline:
+        pass
+    assert found == expected
+
+
+def until_there(client: Client, name: str, partitions: int = 1) -> None:
+    """Kafka's answer to a creation may be ahead of the partitions' leader."""
+    asked = [ListOffsetsPartition(index, timestamp=-2) for index in range(partitions)]
+    until(lambda: _codes(client, name, asked), {ErrorCode.NONE})
+
+
+def _codes(client: Client, name: str, asked: list[ListOffsetsPartition]) -> set[int]:
+    request = ListOffsetsRequest(-1, 0, [ListOffsetsTopic(name, asked)])
+    return {one.error_code for one in client.call(request, 7).topics[0].partitions}
+
+
 def drop_topic(client: Client, topic: Topic) -> None:
-    deleted = client.call(DeleteTopicsRequest([DeleteTopicState(topic.name)]), 6).responses[0]
+    deleted = client.call(DeleteTopicsRequest([DeleteTopicState(topic.name)], timeout_ms=30_000), 6).responses[0]
     assert deleted.error_code == ErrorCode.NONE, deleted
+    asked = [ListOffsetsPartition(0, timestamp=-2)]
+    until(lambda: _codes(client, topic.name, asked), {ErrorCode.UNKNOWN_TOPIC_OR_PARTITION})
 
 
 def producing(
@@ -104,16 +132,24 @@ def list_offset(
     return response.topics[0].partitions[0]
 
 
-def joining(group: str, member_id: str = "", *, instance_id: str | None = None) -> JoinGroupRequest:
-    protocols = [JoinGroupRequestProtocol(PROTOCOL, b"metadata")]
+def subscription(topic: Topic) -> bytes:
+    """A member's metadata of version 0, in which it is subscribed to one topic."""
+    name = topic.name.encode()
+    return struct.pack(">hih", 0, 1, len(name)) + name + b"\xff" * 4
+
+
+def joining(
+    group: str, member_id: str = "", *, instance_id: str | None = None, metadata: bytes = METADATA
+) -> JoinGroupRequest:
+    protocols = [JoinGroupRequestProtocol(PROTOCOL, metadata)]
     return JoinGroupRequest(group, 30_000, 30_000, member_id, instance_id, "consumer", protocols)
 
 
-def join(client: Client, group: str) -> tuple[str, int]:
+def join(client: Client, group: str, metadata: bytes = METADATA) -> tuple[str, int]:
     """A new group with one member, stable: (member id, generation)."""
-    named = client.call(joining(group), 4)
+    named = client.call(joining(group, metadata=metadata), 4)
     assert named.error_code == ErrorCode.MEMBER_ID_REQUIRED
-    joined = client.call(joining(group, named.member_id), 4)
+    joined = client.call(joining(group, named.member_id, metadata=metadata), 4)
     assert joined.error_code == ErrorCode.NONE
     assignment = [SyncGroupRequestAssignment(joined.member_id, b"mine")]
     request = SyncGroupRequest(group, joined.generation_id, joined.member_id, assignments=assignment)
@@ -127,10 +163,26 @@ def until_rebalancing(client: Client, group: str) -> None:
         pass
 
 
+def until_assignable(client: Client, topic: Topic) -> None:
+    """Kafka's coordinator may hear of a new topic after its leader: until the first member of a group gets it."""
+    group = a_name("assignable")
+
+    def is_assigned() -> bool:
+        request = ConsumerGroupHeartbeatRequest(
+            group, "m", 0, rebalance_timeout_ms=30_000, subscribed_topic_names=[topic.name], topic_partitions=[]
+        )
+        joined = client.call(request, 1)
+        client.call(ConsumerGroupHeartbeatRequest(group, "m", -1), 1)
+        return joined.assignment is not None and bool(joined.assignment.topic_partitions)
+
+    until(is_assigned, True)
+
+
 def enter(
     client: Client, group: str, topic: Topic, member_id: str = "m", version: int = 1, **fields: Any
 ) -> ConsumerGroupHeartbeatResponse:
     """Join a consumer group of KIP-848."""
+    until_assignable(client, topic)
     request = ConsumerGroupHeartbeatRequest(**{
         "group_id": group, "member_id": member_id, "member_epoch": 0, "rebalance_timeout_ms": 30_000,
         "subscribed_topic_names": [topic.name], "topic_partitions": [], **fields,

@@ -14,7 +14,8 @@ from flymq_protocol.records.record import decode_batch
 
 from .batches import ATTRIBUTES, BASE_SEQUENCE, GZIP, LOG_APPEND_TIME_BIT, MAX_TIMESTAMP, a_batch, now_ms
 from .client import Client, Closed
-from .kit import a_topic, fetch, list_offset, produce, producing
+from .kit import a_topic, fetch, list_offset, produce, producing, until
+from .marks import deviates
 
 OK = ErrorCode.NONE
 LARGE = 100_000
@@ -27,8 +28,8 @@ def test_a_record_without_key_in_a_compacted_topic(client: Client) -> None:
         assert (refused.error_code, refused.base_offset) == (ErrorCode.INVALID_RECORD, -1)
         if version >= 8:
             assert [error.batch_index for error in refused.record_errors] == [0, 1]
-            assert "without a key" in refused.record_errors[0].batch_index_error_message
-            assert "without a key" in refused.error_message
+            assert "message without key" in refused.record_errors[0].batch_index_error_message
+            assert "message without key" in refused.error_message
     assert produce(client, topic, a_batch([b"a", None])).base_offset == 0
     assert produce(client, topic, a_batch([b"a"], key=None, attributes=GZIP)).error_code == ErrorCode.INVALID_RECORD
 
@@ -74,6 +75,7 @@ def test_pipelined_batches_are_appended_and_answered_in_order(client: Client, ac
     answers = client.pipeline(*((producing(topic, batch, acks=acks), 13) for batch in batches))
     told = [answer.responses[0].partition_responses[0] for answer in answers]
     assert [(one.error_code, one.base_offset) for one in told] == [(OK, i) for i in range(30)]
+    until(lambda: fetch(client, topic).high_watermark, 30)
     for i in (0, 1, 29):
         found = decode_batch(fetch(client, topic, i, max_bytes=1).records)[0]
         assert (found.offset, found.value) == (i, values[i])
@@ -102,11 +104,13 @@ def test_several_partitions_each_for_itself(client: Client) -> None:
     (data,) = request.topic_data
     data.partition_data += producing(topic, a_batch([os.urandom(LARGE)], key=None), 1).topic_data[0].partition_data
     data.partition_data += producing(topic, a_batch(), 2).topic_data[0].partition_data
-    told = client.call(request, 13).responses[0].partition_responses
-    assert [one.error_code for one in told] == [OK, ErrorCode.INVALID_RECORD, OK]
-    assert [len(one.record_errors) for one in told] == [0, 1, 0]
+    told = client.call(request, 13).responses[0].partition_responses  # in any order on Kafka
+    assert {one.index: (one.error_code, len(one.record_errors)) for one in told} == {
+        0: (OK, 0), 1: (ErrorCode.INVALID_RECORD, 1), 2: (OK, 0)
+    }
 
 
+@deviates("A batch that inflates to more than flymq.inflate.bytes.max is refused")
 def test_inflating_is_bounded(client: Client) -> None:
     topic = a_topic(client, cleanup_policy="compact", max_message_bytes=10_000_000)
     bomb = bytearray(a_batch([b""]))

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from flymq import EmbeddedBroker
 from flymq_protocol.api.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from flymq_protocol.errors import ErrorCode
 
@@ -29,7 +30,8 @@ from .batches import (
 )
 from .client import TIMEOUT_S, Client
 from .conftest import Disk
-from .kit import NO_ID, Topic, a_topic, drop_topic, fetch, fetching, produce, producing, told, wanted
+from .kit import NO_ID, Topic, a_topic, drop_topic, fetch, fetching, produce, producing, told, until, wanted
+from .marks import deviates
 
 OK = ErrorCode.NONE
 DAY_MS = 86_400_000
@@ -56,6 +58,8 @@ def test_acks(client: Client, acks: int) -> None:
     response = client.call(ProduceRequest(None, acks, 1000, [TopicProduceData(topic.name, topic.id, data)]), 9)
     codes = {one.partition_responses[index].error_code for one in response.responses for index in (0, 1)}
     assert codes == {ErrorCode.INVALID_REQUIRED_ACKS}
+    unknown = client.call(producing(Topic("nowhere", NO_ID), a_batch(), acks=acks), 9)
+    assert unknown.responses[0].partition_responses[0].error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     assert fetch(client, topic).high_watermark == 0
 
 
@@ -88,7 +92,6 @@ def test_an_internal_topic(client: Client) -> None:
 GOOD = a_batch([b"a", b"b"])
 WRONG = {
     "nothing": (b"", ErrorCode.INVALID_RECORD),
-    "null": (None, ErrorCode.INVALID_RECORD),
     "a few bytes": (GOOD[:11], ErrorCode.INVALID_RECORD),
     "length 13": (patched(GOOD, LENGTH, struct.pack(">i", 13)), ErrorCode.CORRUPT_MESSAGE),
     "length -1": (patched(GOOD, LENGTH, struct.pack(">i", -1)), ErrorCode.CORRUPT_MESSAGE),
@@ -107,9 +110,14 @@ WRONG = {
         ErrorCode.INVALID_RECORD,
     ),
     "delta -1": (patched(GOOD, LAST_DELTA, struct.pack(">i", -1)), ErrorCode.INVALID_RECORD),
-    "codec 5": (patched(GOOD, ATTRIBUTES, b"\0\5"), ErrorCode.INVALID_RECORD),
     "control": (patched(GOOD, ATTRIBUTES, struct.pack(">h", CONTROL_BIT)), ErrorCode.INVALID_RECORD),
     "a producer without sequence": (a_batch(producer=(7, 0, -1)), ErrorCode.INVALID_RECORD),
+}
+UNFRAMED = {"nothing", "a few bytes", "magic 1", "cut short", "two batches"}
+"""Refused before the log is asked, as what is corrupt: the answer does not tell where that starts."""
+UNLIKE_KAFKA = {
+    "null": (None, ErrorCode.INVALID_RECORD),
+    "codec 5": (patched(GOOD, ATTRIBUTES, b"\0\5"), ErrorCode.INVALID_RECORD),
     "LogAppendTime": (
         patched(GOOD, ATTRIBUTES, struct.pack(">h", LOG_APPEND_TIME_BIT)),
         ErrorCode.INVALID_TIMESTAMP,
@@ -123,9 +131,35 @@ def test_a_wrong_batch_is_refused_and_nothing_is_kept(client: Client, name: str)
     topic = a_topic(client)
     answer = produce(client, topic, batch)
     assert (answer.error_code, answer.base_offset) == (code, -1)
-    assert answer.error_message
+    log_is_known = code != ErrorCode.CORRUPT_MESSAGE and name not in UNFRAMED
+    assert answer.log_start_offset == (0 if log_is_known else -1)
     assert produce(client, topic, GOOD).base_offset == 0
     assert bytes(fetch(client, topic).records) == stored(GOOD, 0)
+
+
+@deviates("Wrong batches that Kafka takes, or answers nothing or UNKNOWN_SERVER_ERROR to")
+@pytest.mark.parametrize("name", UNLIKE_KAFKA)
+def test_a_wrong_batch_is_refused_with_a_code_that_says_why(client: Client, name: str) -> None:
+    batch, code = UNLIKE_KAFKA[name]
+    answer = produce(client, a_topic(client), batch)
+    assert (answer.error_code, answer.base_offset) == (code, -1)
+
+
+@pytest.mark.parametrize("name", [*WRONG, *UNLIKE_KAFKA])
+def test_a_refusal_says_why(client: Client, broker: EmbeddedBroker, name: str) -> None:
+    batch, _ = {**WRONG, **UNLIKE_KAFKA}[name]
+    assert produce(client, a_topic(client), batch).error_message
+
+
+@pytest.mark.parametrize("name", ["length 13", "length -1", "magic 3", "magic -1"])
+def test_what_does_not_begin_like_a_batch_is_refused_with_all_that_came_with_it(client: Client, name: str) -> None:
+    topic = a_topic(client, 2)
+    for topic_name in (topic.name, "nowhere"):
+        data = [PartitionProduceData(0, GOOD), PartitionProduceData(1, WRONG[name][0])]
+        request = ProduceRequest(None, -1, 1000, [TopicProduceData(topic_name, NO_ID, data)])
+        results = client.call(request, 9).responses[0].partition_responses
+        assert [one.error_code for one in results] == [ErrorCode.CORRUPT_MESSAGE] * 2
+    assert fetch(client, topic).high_watermark == 0
 
 
 @pytest.mark.parametrize(("version", "code"), [(6, ErrorCode.UNSUPPORTED_COMPRESSION_TYPE), (7, OK)])
@@ -185,9 +219,16 @@ def test_one_bad_partition_does_not_hold_back_the_others(client: Client) -> None
     data = [PartitionProduceData(0, a_batch()), PartitionProduceData(7, a_batch()), PartitionProduceData(2, b"")]
     topics = [TopicProduceData(topic.name, topic.id, data), TopicProduceData("wire-none", NO_ID, data[:1])]
     response = client.call(ProduceRequest(None, -1, 1000, topics), 9)
-    codes = [one.error_code for answered in response.responses for one in answered.partition_responses]
+    codes = {
+        (answered.name, one.index): one.error_code
+        for answered in response.responses
+        for one in answered.partition_responses
+    }
     unknown = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    assert codes == [OK, unknown, ErrorCode.INVALID_RECORD, unknown]
+    assert codes == {
+        (topic.name, 0): OK, (topic.name, 7): unknown, (topic.name, 2): ErrorCode.INVALID_RECORD,
+        ("wire-none", 0): unknown,
+    }
 
 
 def test_nothing_asked_is_nothing_answered(client: Client) -> None:
@@ -222,6 +263,9 @@ def test_a_retry_shows_the_time_of_the_original(client: Client) -> None:
     batch = a_batch(producer=(9, 0, 0))
     first, again = produce(client, topic, batch), produce(client, topic, batch)
     assert (again.base_offset, again.log_append_time_ms) == (first.base_offset, first.log_append_time_ms)
+    topic = a_topic(client)
+    first, again = produce(client, topic, batch), produce(client, topic, batch)
+    assert (first.log_append_time_ms, again.log_append_time_ms) == (-1, struct.unpack_from(">q", batch, 35)[0])
 
 
 def test_sequences_start_over_after_the_largest(client: Client) -> None:
@@ -324,7 +368,7 @@ def test_a_topic_deleted_while_waiting_for_the_disk_is_no_success(
 def test_acks_0_is_never_answered(client: Client) -> None:
     topic = a_topic(client)
     client.send(producing(topic, GOOD, acks=0), 9, answered=False)
-    assert fetch(client, topic).high_watermark == 2  # and this is the next answer
+    until(lambda: fetch(client, topic).high_watermark, 2)  # and this is the next answer
 
 
 @pytest.mark.parametrize("bad", ["topic", "batch"])

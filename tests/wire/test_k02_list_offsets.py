@@ -10,7 +10,7 @@ from flymq_protocol.errors import ErrorCode
 from .batches import GZIP, a_batch
 from .client import Client
 from .conftest import Disk
-from .kit import Topic, a_topic, list_offset, produce
+from .kit import NO_ID, Topic, a_topic, list_offset, produce
 
 OK = ErrorCode.NONE
 LATEST, EARLIEST, MAX_TIMESTAMP, EARLIEST_LOCAL, LATEST_TIERED, EARLIEST_PENDING = -1, -2, -3, -4, -5, -6
@@ -34,6 +34,9 @@ def test_negative_timestamps_are_known_from_some_version_on(client: Client, time
     answer = list_offset(client, a_topic(client), timestamp, version=version)
     known = version >= KNOWN_FROM.get(timestamp, 99)
     assert answer.error_code == (OK if known else ErrorCode.UNSUPPORTED_VERSION)
+    nowhere = list_offset(client, Topic("nowhere", NO_ID), timestamp, version=version)
+    expected = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if known else ErrorCode.UNSUPPORTED_VERSION
+    assert nowhere.error_code == expected
     if not known:
         assert (answer.offset, answer.timestamp) == (-1, -1)
 
@@ -119,6 +122,12 @@ def test_unknown_partitions(client: Client, name: str | None, index: int) -> Non
 
 def test_a_partition_named_twice(client: Client) -> None:
     topic = a_topic(client, 2)
-    asked = [ListOffsetsPartition(index, timestamp=LATEST) for index in (0, 1, 0)]
-    answers = client.call(ListOffsetsRequest(-1, 0, [ListOffsetsTopic(topic.name, asked)]), 7).topics[0].partitions
-    assert [one.error_code for one in answers] == [ErrorCode.INVALID_REQUEST, OK, ErrorCode.INVALID_REQUEST]
+    expected = {0: ErrorCode.INVALID_REQUEST, 1: OK}
+    for topics in ([(0, 1, 0)], [(0, 1), (0,)]):  # also where the topic is
+        asked = [
+            ListOffsetsTopic(topic.name, [ListOffsetsPartition(index, timestamp=LATEST) for index in indexes])
+            for indexes in topics
+        ]
+        (answered,) = client.call(ListOffsetsRequest(-1, 0, asked), 7).topics
+        codes = {one.partition_index: one.error_code for one in answered.partitions}
+        assert (len(answered.partitions), codes) == (2, expected)

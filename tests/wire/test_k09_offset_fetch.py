@@ -21,6 +21,7 @@ from flymq_protocol.errors import ErrorCode
 
 from .client import Client
 from .kit import Topic, a_name, a_topic
+from .marks import deviates
 
 OK = ErrorCode.NONE
 
@@ -77,6 +78,7 @@ def test_many_groups_at_once(client: Client) -> None:
     assert [group.group_id for group in response.groups] == names
 
 
+@deviates("Named twice is answered twice")
 @pytest.mark.parametrize("version", [8, 9, 10])
 def test_all_offsets_of_a_group_twice_are_told_once(client: Client, version: int) -> None:
     groups = [OffsetFetchRequestGroup("a", None, -1, topics) for topics in (None, [], None)]

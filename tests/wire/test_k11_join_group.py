@@ -7,7 +7,7 @@ import pytest
 from flymq_protocol.errors import ErrorCode
 
 from .client import Client
-from .kit import PROTOCOL, a_name, join, joining, until_rebalancing
+from .kit import METADATA, PROTOCOL, a_name, join, joining, until_rebalancing
 
 OK = ErrorCode.NONE
 
@@ -21,7 +21,7 @@ def happy(client: Client, version: int) -> None:
         joined = client.call(joining(group, joined.member_id), version)
     assert (joined.error_code, joined.generation_id, joined.protocol_name) == (OK, 1, PROTOCOL)
     assert joined.leader == joined.member_id
-    assert [(member.member_id, member.metadata) for member in joined.members] == [(joined.member_id, b"metadata")]
+    assert [(member.member_id, member.metadata) for member in joined.members] == [(joined.member_id, METADATA)]
     if version >= 7:
         assert joined.protocol_type == "consumer"
 

@@ -8,7 +8,8 @@ from flymq_protocol.api.k15_describe_groups import DescribeGroupsRequest
 from flymq_protocol.errors import ErrorCode
 
 from .client import Client
-from .kit import PROTOCOL, a_name, a_topic, enter, join
+from .kit import METADATA, PROTOCOL, a_name, a_topic, enter, join
+from .marks import deviates
 
 NOT_ASKED = -(2**31)
 
@@ -21,7 +22,7 @@ def happy(client: Client, version: int) -> None:
     assert (found.protocol_type, found.protocol_data, found.authorized_operations) == ("consumer", PROTOCOL, NOT_ASKED)
     (member,) = found.members
     assert (member.member_id, member.client_id, member.client_host) == (member_id, "wire", "/127.0.0.1")
-    assert (member.member_metadata, member.member_assignment) == (b"metadata", b"mine")
+    assert (member.member_metadata, member.member_assignment) == (METADATA, b"mine")
     if version >= 3:
         (found,) = client.call(DescribeGroupsRequest([group], True), version).groups
         assert found.authorized_operations > 0
@@ -45,6 +46,7 @@ def test_a_consumer_group_is_as_unknown(client: Client, version: int, code: int)
         assert found.error_message == f"Group {group} is not a classic group."
 
 
+@deviates("Named twice is answered twice")
 def test_named_twice_is_told_once(client: Client) -> None:
     answer = client.call(DescribeGroupsRequest(["a", "b", "a"]), 5)
     assert [group.group_id for group in answer.groups] == ["a", "b"]

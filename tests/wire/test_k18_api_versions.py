@@ -24,20 +24,20 @@ def happy(client: Client, version: int) -> None:
     response = client.call(ApiVersionsRequest(**software), version)
     assert response.error_code == OK
     rows = {row.api_key: (row.min_version, row.max_version) for row in response.api_keys}
-    assert rows == {row.key: (row.advertise_min, row.max_version) for row in HANDLERS.values()}
+    assert rows.items() >= {row.key: (row.advertise_min, row.max_version) for row in HANDLERS.values()}.items()
     assert rows[0] == (0, 13)
     if version >= 3:
         assert response.finalized_features_epoch >= 0
         finalized = {one.name: (one.min_version_level, one.max_version_level) for one in response.finalized_features}
-        assert finalized == {name: (feature.high, feature.high) for name, feature in FEATURES.items()}
+        assert finalized.items() >= {name: (feature.high, feature.high) for name, feature in FEATURES.items()}.items()
         supported = {one.name: (one.min_version, one.max_version) for one in response.supported_features}
         shown = {name: (one.low, one.high) for name, one in FEATURES.items() if one.low or version >= 4}
-        assert supported == shown
+        assert supported.items() >= shown.items()
 
 
 @pytest.mark.parametrize("version", [5, 99, 32767, -1])
 def test_an_unknown_version_is_answered_in_v0(client: Client, version: int) -> None:
-    head = struct.pack(">hhih", 18, version, 77, -1) + b"\xff no body that anybody could read"
+    head = struct.pack(">hhih", 18, version, 77, -1) + b"\0\xff no body that anybody could read"
     client.send_raw(struct.pack(">i", len(head)) + head)
     correlation_id, at = decode_response_header(0, frame := client.recv_frame())
     response = ApiVersionsResponse.decode(0, frame[at:])

@@ -10,6 +10,7 @@ from flymq_protocol.errors import ErrorCode
 from .batches import a_batch
 from .client import Client
 from .kit import a_name, a_topic, produce
+from .marks import deviates
 from .txn import add, init, start
 
 
@@ -52,6 +53,7 @@ def test_the_fenced_are_told_so_in_words_they_know(client: Client, version: int,
     assert (refused.error_code, refused.producer_id, refused.producer_epoch) == (code, -1, -1)
 
 
+@deviates("CONCURRENT_TRANSACTIONS, and the client asks again")
 def test_an_open_transaction_is_aborted_before_the_answer(client: Client) -> None:
     topic = a_topic(client)
     name, producer_id, epoch = start(client)
@@ -61,5 +63,8 @@ def test_an_open_transaction_is_aborted_before_the_answer(client: Client) -> Non
 
 def test_ids_are_never_given_twice(client: Client, other: Client) -> None:
     calls = [(InitProducerIdRequest(None, 1000), 4)] * 1500  # more than a block
-    found = [answer.producer_id for one in (client, other) for answer in one.pipeline(*calls)]
-    assert len(set(found)) == 3000
+    answers = [answer for one in (client, other) for answer in one.pipeline(*calls)]
+    # Kafka lets some ask again while it gets its next block of 1000.
+    assert {answer.error_code for answer in answers} <= {ErrorCode.NONE, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS}
+    found = [answer.producer_id for answer in answers if answer.error_code == ErrorCode.NONE]
+    assert len(set(found)) == len(found) > 1000

@@ -13,7 +13,7 @@ from flymq_protocol.errors import ErrorCode
 
 from .client import Client
 from .kit import Topic, a_topic, drop_topic
-from .txn import add, end, start
+from .txn import add, end, in_order, start
 
 NONE, NOT_ATTEMPTED = ErrorCode.NONE, ErrorCode.OPERATION_NOT_ATTEMPTED
 UNKNOWN, MAPPING = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.INVALID_PRODUCER_ID_MAPPING
@@ -35,14 +35,13 @@ def happy(client: Client, version: int) -> None:
 def many(
     client: Client, transactions: list[tuple[One, bool]], topic: Topic, *indexes: int, version: int = 5
 ) -> dict[str, list[int]]:
-    """Error codes by transactional id; the second of each pair says whether only to verify."""
+    """Error codes by transactional id, in the partitions' order; the second of a pair says whether only to verify."""
     topics = [AddPartitionsToTxnTopic(topic.name, list(indexes or (0, 1)))]
     request = AddPartitionsToTxnRequest([
         AddPartitionsToTxnTransaction(*one, verify_only, topics) for one, verify_only in transactions
     ])
     return {
-        result.transactional_id: [one.partition_error_code for told in result.topic_results
-                                  for one in told.results_by_partition]
+        result.transactional_id: in_order(result.topic_results)
         for result in client.call(request, version).results_by_transaction
     }
 

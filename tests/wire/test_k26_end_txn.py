@@ -9,9 +9,10 @@ from flymq_protocol.api.k26_end_txn import EndTxnRequest
 from flymq_protocol.errors import ErrorCode
 
 from .client import Client
-from .kit import Topic, a_topic, fetch, list_offset, producing
+from .kit import Topic, a_topic, fetch, list_offset, producing, until
+from .marks import deviates
 from .transactions import in_transaction
-from .txn import add, end, init, start
+from .txn import add, end, init, start, take_over
 
 NONE = ErrorCode.NONE
 COMMITTED = 1
@@ -44,14 +45,15 @@ def happy(client: Client, version: int) -> None:
         assert stable_end(client, topic) == end_offset - 1
         told = end(client, name, producer_id, epoch, commit, version=version)
         assert told == ((NONE, producer_id, epoch + 1) if version >= 5 else (NONE, -1, -1))
-        assert stable_end(client, topic) == end_offset + 1
+        until(lambda: stable_end(client, topic), end_offset + 1)
 
 
+@deviates("EndTxn")
 def test_the_last_stable_offset_has_moved_when_the_answer_is_there(client: Client) -> None:
     topic = a_topic(client)
     one = start(client)
     producer = one
-    for number in range(5):
+    for number in range(20):  # often enough that Kafka is once too late
         assert write(client, topic, producer) == NONE
         assert stable_end(client, topic) == 2 * number
         code, producer_id, epoch = end(client, *producer, number % 2 == 0)
@@ -59,7 +61,7 @@ def test_the_last_stable_offset_has_moved_when_the_answer_is_there(client: Clien
         producer = (one[0], producer_id, epoch)
         assert stable_end(client, topic) == 2 * number + 2
     data = fetch(client, topic, isolation_level=COMMITTED)
-    assert [aborted.first_offset for aborted in data.aborted_transactions] == [2, 6]
+    assert [aborted.first_offset for aborted in data.aborted_transactions] == list(range(2, 40, 4))
 
 
 @pytest.mark.parametrize("version", range(6))
@@ -80,7 +82,8 @@ def test_a_repetition_is_answered_the_same_and_changes_nothing(client: Client) -
     one = start(client)
     assert write(client, topic, one) == NONE
     ended = end(client, *one, True)
-    assert ended == end(client, *one, True) == (NONE, one[1], one[2] + 1)
+    assert ended == (NONE, one[1], one[2] + 1)
+    until(lambda: end(client, *one, True), ended)
     assert end(client, *one, False)[0] == ErrorCode.INVALID_TXN_STATE
     assert list_offset(client, topic, -1).offset == 2
     following = (one[0], *ended[1:])
@@ -93,11 +96,12 @@ def test_a_zombie_can_neither_write_nor_end(client: Client) -> None:
     topic = a_topic(client)
     zombie = start(client)
     assert write(client, topic, zombie) == NONE
-    successor = (zombie[0], *init(client, zombie[0]))
+    successor = (zombie[0], *take_over(client, zombie[0]))
     assert write(client, topic, successor) == NONE
     assert write(client, topic, zombie, 1) == ErrorCode.INVALID_PRODUCER_EPOCH
     assert end(client, *zombie, True)[0] == ErrorCode.PRODUCER_FENCED
     assert end(client, *successor, True)[0] == NONE
+    until(lambda: stable_end(client, topic), 4)
     data = fetch(client, topic, isolation_level=COMMITTED)
     assert [aborted.producer_id for aborted in data.aborted_transactions] == [zombie[1]]
 
@@ -119,4 +123,4 @@ def test_pipelined_produces_of_a_new_transaction_keep_their_order(client: Client
     offsets = [answer.responses[0].partition_responses[0].base_offset for answer in answers[:-1]]
     assert offsets == [number // 2 for number in range(40)]
     assert answers[-1].error_code == NONE
-    assert stable_end(client, topic) == 21
+    until(lambda: stable_end(client, topic), 21)

@@ -28,7 +28,7 @@ def happy(client: Client, version: int) -> None:
     (marker,) = answer.markers
     (result,) = marker.topics
     assert (marker.producer_id, result.name) == (7, topic.name)
-    assert [(one.partition_index, one.error_code) for one in result.partitions] == [(1, OK), (0, OK)]
+    assert {one.partition_index: one.error_code for one in result.partitions} == {0: OK, 1: OK}
     records = fetch(client, topic).records
     headers = [parse_header(records, start) for start, _ in iter_batches(records)]
     assert [(header.base_offset, header.control) for header in headers] == [(0, False), (1, True)]
@@ -44,6 +44,7 @@ def test_a_hanging_transaction_is_ended(client: Client, ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(("fields", "code"), [
+    ({"epoch": -1}, ErrorCode.INVALID_PRODUCER_EPOCH),
     ({"epoch": 2}, ErrorCode.INVALID_PRODUCER_EPOCH),
     ({"epoch": 3, "version": 2}, ErrorCode.INVALID_PRODUCER_EPOCH),  # KIP-1228: of the transaction before
     ({"epoch": 4, "version": 2}, OK),
@@ -77,6 +78,11 @@ def test_each_partition_has_its_own_result(client: Client, ledger: Ledger) -> No
 
 def test_nothing_asked(client: Client) -> None:
     assert client.call(WriteTxnMarkersRequest([]), 2).markers == []
+    assert client.call(marking(a_topic(client), 7, COMMIT, indexes=()), 2).markers == []
+
+
+def test_no_producer(client: Client) -> None:
+    assert mark(client, a_topic(client), -1, COMMIT) == ErrorCode.INVALID_PRODUCER_ID_MAPPING
 
 
 def test_it_answers_once_the_marker_is_durable(client: Client, other: Client, ledger: Ledger, disk: Disk) -> None:

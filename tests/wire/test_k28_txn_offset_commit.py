@@ -23,9 +23,10 @@ from flymq_protocol.api.k42_delete_groups import DeleteGroupsRequest
 from flymq_protocol.errors import ErrorCode
 
 from .client import Client
-from .kit import NO_ID, Topic, a_name, a_topic, drop_topic, join
+from .kit import NO_ID, Topic, a_name, a_topic, drop_topic, join, until
 from .test_k08_offset_commit import commit, committed
 from .test_k47_offset_delete import codes, delete
+from .test_k65_describe_transactions import described
 
 OK = ErrorCode.NONE
 NEWEST = 5  # needs no AddOffsetsToTxn
@@ -80,7 +81,7 @@ def stable(client: Client, group: str, topic: Topic) -> tuple[int, int]:
 
 def happy(client: Client, version: int) -> None:
     topic, group, producer = a_topic(client), a_name("group"), a_producer(client)
-    ending = 5 if version >= NEWEST else 4
+    name, ending = producer.name, 5 if version >= NEWEST else 4
     for offset, commits, expected in ((7, True, 7), (8, False, 7), (9, True, 9)):
         before = committed(client, group, topic)
         if version < NEWEST:
@@ -89,8 +90,10 @@ def happy(client: Client, version: int) -> None:
         assert committed(client, group, topic) == before
         assert stable(client, group, topic) == (-1, ErrorCode.UNSTABLE_OFFSET_COMMIT)
         producer = end(client, producer, commit=commits, version=ending)
+        until(lambda: stable(client, group, topic), (expected, OK))
         assert committed(client, group, topic) == expected
-        assert stable(client, group, topic) == (expected, OK)
+        # Kafka would refuse the next transaction until then.
+        until(lambda: described(client, name).transaction_state, "CompleteCommit" if commits else "CompleteAbort")
 
 
 def test_members_are_fenced_and_others_are_not(client: Client) -> None:
@@ -100,11 +103,11 @@ def test_members_are_fenced_and_others_are_not(client: Client) -> None:
     assert stage(client, producer, group, topic, 8, member=(member, generation + 1)) == ErrorCode.ILLEGAL_GENERATION
     assert stage(client, producer, group, topic, 8, member=("nobody", generation)) == ErrorCode.UNKNOWN_MEMBER_ID
     end(client, producer, commit=True)
-    assert committed(client, group, topic) == 7
+    until(lambda: committed(client, group, topic), 7)
     other = a_producer(client)
     assert stage(client, other, group, topic, 9) == OK
     end(client, other, commit=True)
-    assert committed(client, group, topic) == 9
+    until(lambda: committed(client, group, topic), 9)
 
 
 def test_a_generation_of_no_group(client: Client) -> None:
@@ -132,7 +135,7 @@ def test_metadata_too_large(client: Client) -> None:
     assert stage(client, producer, group, topic, 1, metadata="x" * 4097) == ErrorCode.OFFSET_METADATA_TOO_LARGE
     assert stage(client, producer, group, topic, 2, metadata="x" * 4096) == OK
     end(client, producer, commit=True)
-    assert committed(client, group, topic) == 2
+    until(lambda: committed(client, group, topic), 2)
 
 
 def test_a_producer_that_was_replaced(client: Client) -> None:
@@ -159,7 +162,7 @@ def test_a_later_commit_outside_the_transaction_stays(client: Client) -> None:
     assert commit(client, group, topic, 5) == OK
     assert stable(client, group, topic) == (-1, ErrorCode.UNSTABLE_OFFSET_COMMIT)
     end(client, producer, commit=True)
-    assert stable(client, group, topic) == (5, OK)
+    until(lambda: stable(client, group, topic), (5, OK))
 
 
 def test_the_later_of_two_transactions_counts_whichever_ends_first(client: Client) -> None:
@@ -168,9 +171,10 @@ def test_the_later_of_two_transactions_counts_whichever_ends_first(client: Clien
     assert stage(client, first, group, topic, 7) == OK
     assert stage(client, second, group, topic, 8) == OK
     end(client, second, commit=True)
+    until(lambda: committed(client, group, topic), 8)
     assert stable(client, group, topic) == (-1, ErrorCode.UNSTABLE_OFFSET_COMMIT)
     end(client, first, commit=True)
-    assert stable(client, group, topic) == (8, OK)
+    until(lambda: stable(client, group, topic), (8, OK))
 
 
 def test_what_is_deleted_meanwhile_does_not_come_back(client: Client) -> None:
@@ -184,5 +188,5 @@ def test_what_is_deleted_meanwhile_does_not_come_back(client: Client) -> None:
     assert stable(client, group, kept) == (-1, ErrorCode.UNSTABLE_OFFSET_COMMIT)
     assert stable(client, group, topic) == stable(client, deleted, kept) == (-1, OK)
     end(client, producer, commit=True)
-    assert [committed(client, group, one) for one in (kept, topic)] == [7, -1]
+    until(lambda: [committed(client, group, one) for one in (kept, topic)], [7, -1])
     assert committed(client, deleted, kept) == -1

@@ -41,7 +41,7 @@ def test_what_is_not_there_is_left_out(client: Client) -> None:
     assert client.call(DescribeLogDirsRequest([]), 5).results[0].topics == []
 
 
-def test_a_broker_in_memory_knows_no_disk(client: Client) -> None:
+def test_a_broker_in_memory_knows_no_disk(client: Client, broker: EmbeddedBroker) -> None:
     (folder,) = client.call(DescribeLogDirsRequest([]), 4).results
     assert (folder.log_dir, folder.total_bytes, folder.usable_bytes) == ("memory", -1, -1)
 

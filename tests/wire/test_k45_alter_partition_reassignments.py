@@ -45,3 +45,11 @@ def happy(client: Client, version: int) -> None:
 )
 def test_refusals(client: Client, topic: str | None, index: int, replicas: list[int] | None, code: ErrorCode) -> None:
     assert move(client, topic or a_topic(client).name, index, replicas) == code
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_the_flag_is_repeated_where_there_are_topics(client: Client, is_allowed: bool) -> None:
+    topics = [ReassignableTopic("none", [ReassignablePartition(0, [1])])]
+    for asked, told in ((topics, is_allowed), ([], True)):
+        request = AlterPartitionReassignmentsRequest(allow_replication_factor_change=is_allowed, topics=asked)
+        assert client.call(request, 1).allow_replication_factor_change is told

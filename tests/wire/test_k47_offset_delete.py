@@ -13,7 +13,7 @@ from flymq_protocol.api.k47_offset_delete import (
 from flymq_protocol.errors import ErrorCode
 
 from .client import Client
-from .kit import NO_ID, Topic, a_name, a_topic, join
+from .kit import NO_ID, Topic, a_name, a_topic, join, subscription
 from .test_k08_offset_commit import commit, committed
 
 OK = ErrorCode.NONE
@@ -64,7 +64,7 @@ def test_a_group_that_cannot_be(client: Client) -> None:
 
 def test_a_topic_that_a_member_may_read(client: Client) -> None:
     topic, group = a_topic(client), a_name("group")
-    member = join(client, group)  # its metadata can't be read: it may be subscribed to anything
+    member = join(client, group, subscription(topic))
     commit(client, group, topic, 7, member=member)
     answer = delete(client, group, topic)
     assert (answer.error_code, codes(answer)) == (OK, {topic.name: {0: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC}})

@@ -9,6 +9,7 @@ from flymq_protocol.errors import ErrorCode
 
 from .client import Client
 from .kit import a_topic
+from .marks import deviates
 
 METADATA = "__cluster_metadata"
 
@@ -34,8 +35,15 @@ def happy(client: Client, version: int) -> None:
         if version >= 2:
             (node,) = answer.nodes
             (listener,) = node.listeners
-            assert (node.node_id, (listener.host, listener.port)) == (1, client.socket.getpeername())
+            assert (node.node_id, listener.host) == (1, client.socket.getpeername()[0])
+            assert listener.port > 0
     assert ends[0] < ends[1]
+
+
+@deviates("DescribeQuorum")
+def test_the_listener_of_the_quorum_is_the_brokers(client: Client) -> None:
+    (node,) = client.call(asking((METADATA, [0])), 2).nodes
+    assert [(one.host, one.port) for one in node.listeners] == [client.socket.getpeername()]
 
 
 @pytest.mark.parametrize(

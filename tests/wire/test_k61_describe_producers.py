@@ -53,7 +53,8 @@ def test_an_open_transaction_and_its_end(client: Client, ledger: Ledger) -> None
 
 def test_partitions_that_are_not_there(client: Client) -> None:
     topic = a_topic(client)
-    request = DescribeProducersRequest([TopicRequest(topic.name, [0, 1]), TopicRequest(a_name(), [0])])
-    codes = [[one.error_code for one in topic.partitions] for topic in client.call(request, 0).topics]
+    asked = [TopicRequest(topic.name, [0, 1]), TopicRequest(a_name(), [0]), TopicRequest(".", [0])]
+    topics = client.call(DescribeProducersRequest(asked), 0).topics
+    codes = [[one.error_code for one in topic.partitions] for topic in topics]
     missing = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    assert codes == [[OK, missing], [missing]]
+    assert codes == [[OK, missing], [missing], [ErrorCode.INVALID_TOPIC_EXCEPTION]]

@@ -43,6 +43,8 @@ def test_names_of_states_that_nobody_knows_come_back(client: Client) -> None:
     start(client)
     answer = client.call(ListTransactionsRequest(["Ongoing", "ongoing", "Odd"], []), 2)
     assert answer.unknown_state_filters == ["ongoing", "Odd"]
+    answer = client.call(ListTransactionsRequest(["Odd"], []), 2)
+    assert (answer.unknown_state_filters, answer.transaction_states) == (["Odd"], [])
 
 
 @pytest.mark.parametrize("pattern", ["(", "[a", "*", "a{2,1}", "(?=a)", r"(a)\1"])

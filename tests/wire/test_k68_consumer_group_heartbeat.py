@@ -42,27 +42,30 @@ def happy(client: Client, version: int) -> None:
     topic, group = a_topic(client, partitions=2), a_name("group")
     joined = enter(client, group, topic, "m" if version else "", version)
     assert joined == ConsumerGroupHeartbeatResponse(
-        member_id=joined.member_id, member_epoch=1, heartbeat_interval_ms=joined.heartbeat_interval_ms,
+        member_id=joined.member_id, member_epoch=joined.member_epoch,
+        heartbeat_interval_ms=joined.heartbeat_interval_ms,
         assignment=Assignment(owning(topic, 0, 1)),
     )
     assert joined.heartbeat_interval_ms > 0
-    assert joined.member_id == "m" if version else len(joined.member_id) == 36
-    again = beat(client, group, joined.member_id, 1, version)
-    assert (again.error_code, again.member_epoch, again.assignment) == (ErrorCode.NONE, 1, None)
+    assert joined.member_id == "m" if version else len(joined.member_id) in (22, 36)  # a UUID in base64, on Kafka
+    again = beat(client, group, joined.member_id, joined.member_epoch, version)
+    assert (again.error_code, again.member_epoch, again.assignment) == (ErrorCode.NONE, joined.member_epoch, None)
     left = beat(client, group, joined.member_id, LEAVE, version)
     assert (left.error_code, left.member_epoch) == (ErrorCode.NONE, LEAVE)
 
 
 def test_a_second_member_waits_until_the_first_has_let_go(client: Client) -> None:
     topic, group = a_topic(client, partitions=2), a_name("group")
-    enter(client, group, topic, "a")
-    assert enter(client, group, topic, "b").assignment == Assignment([])
-    told = beat(client, group, "a", 1)
+    old = enter(client, group, topic, "a").member_epoch
+    waiting = enter(client, group, topic, "b")
+    new = waiting.member_epoch
+    assert (new, waiting.assignment) == (old + 1, Assignment([]))
+    told = beat(client, group, "a", old)
     assert told.assignment == Assignment(owning(topic, 0))
-    assert told.member_epoch == 1
-    assert beat(client, group, "b", 2).assignment is None
-    assert beat(client, group, "a", 1, topic_partitions=owning(topic, 0)).member_epoch == 2
-    assert beat(client, group, "b", 2).assignment == Assignment(owning(topic, 1))
+    assert told.member_epoch == old
+    assert beat(client, group, "b", new).assignment is None
+    assert beat(client, group, "a", old, topic_partitions=owning(topic, 0)).member_epoch == new
+    assert beat(client, group, "b", new).assignment == Assignment(owning(topic, 1))
 
 
 def test_patterns(client: Client) -> None:
@@ -104,7 +107,7 @@ def test_invalid_requests(client: Client, member_id: str, epoch: int, fields: di
 
 def test_refusals(client: Client) -> None:
     topic, group = a_topic(client), a_name("group")
-    enter(client, group, topic, instance_id="i")
+    current = enter(client, group, topic, instance_id="i").member_epoch
     first = {**FIRST, "instance_id": "i"}
     for member_id, epoch, fields, code in (
         ("m", 0, {**FIRST, "server_assignor": "best"}, ErrorCode.UNSUPPORTED_ASSIGNOR),
@@ -112,7 +115,7 @@ def test_refusals(client: Client) -> None:
         ("other", 1, {"instance_id": "j"}, ErrorCode.UNKNOWN_MEMBER_ID),
         ("other", 1, {"instance_id": "i"}, ErrorCode.FENCED_INSTANCE_ID),
         ("other", 0, first, ErrorCode.UNRELEASED_INSTANCE_ID),
-        ("m", 2, {"instance_id": "i"}, ErrorCode.FENCED_MEMBER_EPOCH),
+        ("m", current + 1, {"instance_id": "i"}, ErrorCode.FENCED_MEMBER_EPOCH),
         ("other", LEAVE, {}, ErrorCode.UNKNOWN_MEMBER_ID),
     ):
         refused = beat(client, group, member_id, epoch, **fields)
@@ -133,17 +136,17 @@ def commit(client: Client, group: str, topic: Topic, member_id: str, epoch: int,
 
 def test_commits_are_by_member_epoch(client: Client) -> None:
     topic, group = a_topic(client), a_name("group")
-    enter(client, group, topic)
-    enter(client, group, topic, "n")  # epoch 2, nothing for it
-    assert beat(client, group, "m", 1).member_epoch == 2
+    old = enter(client, group, topic).member_epoch
+    new = enter(client, group, topic, "n").member_epoch  # nothing for it
+    assert beat(client, group, "m", old).member_epoch == new
     for member_id, epoch, version, code in (
-        ("m", 2, 9, ErrorCode.NONE),
-        ("m", 1, 9, ErrorCode.NONE),  # it has had the partition since epoch 1
-        ("m", 0, 9, ErrorCode.STALE_MEMBER_EPOCH),
-        ("m", 3, 9, ErrorCode.STALE_MEMBER_EPOCH),
-        ("n", 1, 9, ErrorCode.STALE_MEMBER_EPOCH),
-        ("m", 2, 8, ErrorCode.UNSUPPORTED_VERSION),
-        ("x", 2, 9, ErrorCode.UNKNOWN_MEMBER_ID),
+        ("m", new, 9, ErrorCode.NONE),
+        ("m", old, 9, ErrorCode.NONE),  # it has had the partition since then
+        ("m", old - 1, 9, ErrorCode.STALE_MEMBER_EPOCH),
+        ("m", new + 1, 9, ErrorCode.STALE_MEMBER_EPOCH),
+        ("n", old, 9, ErrorCode.STALE_MEMBER_EPOCH),
+        ("m", new, 8, ErrorCode.UNSUPPORTED_VERSION),
+        ("x", new, 9, ErrorCode.UNKNOWN_MEMBER_ID),
         ("", -1, 9, ErrorCode.UNKNOWN_MEMBER_ID),
     ):
         assert commit(client, group, topic, member_id, epoch, version) == code, (member_id, epoch, version)
@@ -154,13 +157,13 @@ def test_commits_are_by_member_epoch(client: Client) -> None:
 
 def test_offsets_are_told_to_members_at_their_epoch(client: Client) -> None:
     topic, group = a_topic(client), a_name("group")
-    enter(client, group, topic)
-    commit(client, group, topic, "m", 1)
-    for member_id, epoch, code in (
-        (None, -1, ErrorCode.NONE), ("m", 1, ErrorCode.NONE), ("m", 2, ErrorCode.STALE_MEMBER_EPOCH),
-        ("x", 1, ErrorCode.UNKNOWN_MEMBER_ID),
+    epoch = enter(client, group, topic).member_epoch
+    assert commit(client, group, topic, "m", epoch) == ErrorCode.NONE
+    for member_id, told, code in (
+        (None, -1, ErrorCode.NONE), ("m", epoch, ErrorCode.NONE), ("m", epoch + 1, ErrorCode.STALE_MEMBER_EPOCH),
+        ("x", epoch, ErrorCode.UNKNOWN_MEMBER_ID),
     ):
-        asked = OffsetFetchRequestGroup(group, member_id, epoch, [OffsetFetchRequestTopics(topic.name, topic.id, [0])])
+        asked = OffsetFetchRequestGroup(group, member_id, told, [OffsetFetchRequestTopics(topic.name, topic.id, [0])])
         (answer,) = client.call(OffsetFetchRequest(groups=[asked]), 9).groups
         assert answer.error_code == code
         if code == ErrorCode.NONE:

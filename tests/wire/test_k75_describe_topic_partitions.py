@@ -85,6 +85,7 @@ def test_errors(client: Client) -> None:
     codes = {one.name: one.error_code for one in ask(client, "a/b", "none", topic).topics}
     assert codes == {"a/b": ErrorCode.INVALID_TOPIC_EXCEPTION, "none": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, topic: 0}
     assert [one.error_code for one in ask(client, topic, cursor=(topic, -1)).topics] == [ErrorCode.INVALID_REQUEST]
+    assert [one.error_code for one in ask(client, topic, cursor=("none", 0)).topics] == [ErrorCode.INVALID_REQUEST]
 
 
 def test_the_brokers_limit() -> None:

@@ -153,3 +153,21 @@ def test_many_partitions_join_in_one_go(client: Client, monkeypatch: pytest.Monk
     request = ProduceRequest(name, -1, 30_000, [TopicProduceData(topic.name, topic.id, stale)])
     answers = client.call(request, version).responses[0].partition_responses
     assert {answer.error_code for answer in answers} == {ErrorCode.INVALID_PRODUCER_EPOCH}
+
+
+def test_what_the_partition_and_the_batch_say_comes_before_the_transaction(client: Client, ledger: Ledger) -> None:
+    topic = a_topic(client)
+    assert code(client, topic, a_batch(producer=(7, 1, 0))) == OK
+    batch = in_transaction(7, 0, epoch=0)
+    assert code(client, topic, batch + batch) == ErrorCode.INVALID_RECORD
+    response = client.call(producing(topic, batch, transactional_id="t"), 11)
+    answer = response.responses[0].partition_responses[0]
+    assert (answer.error_code, answer.log_start_offset) == (ErrorCode.INVALID_PRODUCER_EPOCH, -1)
+    assert ledger.asked == []
+
+
+def test_wrong_acks_come_after_the_transaction(client: Client, ledger: Ledger) -> None:
+    topic = a_topic(client)
+    request = producing(topic, in_transaction(7, 0), transactional_id="t", acks=2)
+    (answer,) = client.call(request, 11).responses[0].partition_responses
+    assert (answer.error_code, len(ledger.asked)) == (ErrorCode.INVALID_REQUIRED_ACKS, 1)

@@ -18,6 +18,7 @@ Behaviour:
     * A transactional batch is appended where the coordinator finds its partition in the open transaction.
 Errors:
     INVALID_REQUIRED_ACKS: acks is not -1, 0 or 1.
+    CORRUPT_MESSAGE in all partitions: what one is sent does not begin like a batch.
     TRANSACTIONAL_ID_AUTHORIZATION_FAILED: a transactional batch, but no transactional_id; in all partitions.
     UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID: no such partition; Produce never creates.
     INVALID_TOPIC_EXCEPTION: an internal topic.
@@ -38,6 +39,7 @@ from collections.abc import Callable
 from functools import partial
 
 from flymq.broker.context import RequestContext, Services
+from flymq.core.log.batch_rules import LEGACY_HEADER_BYTES, why_refused
 from flymq.core.log.partition_log import NO_TRANSACTION, TRANSACTION_V1, TRANSACTION_V2
 from flymq.core.log.plan import AppendError, AppendPlan, Duplicate
 from flymq.env import Token, completed, gather
@@ -59,6 +61,7 @@ from flymq_protocol.records.batch import (
     HEADER_SIZE,
     MAGIC,
     MAGIC_OFFSET,
+    PREFIX_SIZE,
     TRANSACTIONAL_BIT,
     parse_header,
 )
@@ -68,7 +71,8 @@ __all__ = ["decoder", "handle", "refuse"]  # what dispatch looks for
 
 _ZSTD_FROM_VERSION = 7
 _ZSTD = 4
-_ZSTD_REFUSED = AppendError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce v7")
+_ZSTD_REFUSED = AppendError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce v7", before_log=True)
+_ACKS_REFUSED = AppendError(ErrorCode.INVALID_REQUIRED_ACKS, "acks is not -1, 0 or 1", before_log=True)
 _ATTRIBUTES_LOW_BYTE = ATTRIBUTES_OFFSET + 1
 
 _NO_RECORDS = memoryview(b"")
@@ -81,10 +85,17 @@ _TRY_AGAIN = {
     ErrorCode.COORDINATOR_NOT_AVAILABLE,
     ErrorCode.NOT_COORDINATOR,
 }
-
+# As in ReplicaManager's answers, though it is the log that says so.
+_WITHOUT_LOG_START = {
+    ErrorCode.MESSAGE_TOO_LARGE,
+    ErrorCode.RECORD_LIST_TOO_LARGE,
+    ErrorCode.CORRUPT_MESSAGE,
+    ErrorCode.KAFKA_STORAGE_ERROR,
+}
 
 Answer = AppendPlan | Duplicate | AppendError
 Append = Callable[[memoryview, int], Answer]
+Log = Callable[[memoryview, int, int], Answer]
 Waiting = list[tuple[PartitionProduceResponse, Token]]
 
 _ENCODERS = {version: encoder(version) for version in range(ProduceRequest.MIN_VERSION, ProduceRequest.MAX_VERSION + 1)}
@@ -129,11 +140,9 @@ def _append_many(
     ctx: RequestContext, request: ProduceRequest, services: Services
 ) -> ProduceResponse | Pending | Hangup | None:
     acks = request.acks
-    if acks not in (-1, 0, 1):
-        return refuse(request, ErrorCode.INVALID_REQUIRED_ACKS)
     transactional_id = request.transactional_id
-    if transactional_id is None and _has_transactional_batch(request):
-        code = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    code = _why_all_refused(request)
+    if code:
         return refuse(request, code) if acks else Hangup(f"produce with acks=0 failed: {code.name}")
     now_ms = services.env.now_ms()
     by_id = ctx.api_version >= IDS_FROM_VERSION
@@ -141,7 +150,8 @@ def _append_many(
     partitions = services.partitions
     topics: list[TopicProduceResponse] = []
     waiting: Waiting = []
-    if transactional_id is not None and ctx.api_version >= _ADDS_PARTITIONS_FROM_VERSION:
+    knows_acks = acks in (-1, 0, 1)
+    if transactional_id is not None and knows_acks and ctx.api_version >= _ADDS_PARTITIONS_FROM_VERSION:
         _add_at_once(ctx.api_version, request, transactional_id, services)
     for topic in request.topic_data:
         results: list[PartitionProduceResponse] = []
@@ -157,11 +167,13 @@ def _append_many(
             if refuses_zstd and _is_zstd(records):
                 answer: Answer | Token = _ZSTD_REFUSED
             else:
+                log: Log = partition.append if knows_acks else partial(_refuse_acks, partition)
                 if transactional_id is not None and _is_transactional(records):
-                    append: Append = partial(_append_in_transaction, ctx, services, transactional_id, partition)
+                    append: Append = partial(_append_in_transaction, ctx, services, transactional_id, partition, log)
                 else:
-                    append = partial(partition.append, transaction_version=NO_TRANSACTION)
-                answer = _append(services, partition, records, now_ms, append)  # type: ignore[arg-type]  # a view
+                    append = partial(_append_outside, log)
+                batch: memoryview = records  # type: ignore[assignment]  # a view
+                answer = _append(services, partition, batch, now_ms, append) if knows_acks else append(batch, now_ms)
             results.append(_result(partition, answer, acks, waiting))
         topics.append(TopicProduceResponse(topic.name, topic.topic_id, results))
     return _reply(ctx, services, acks, request.timeout_ms, topics, waiting)
@@ -199,20 +211,37 @@ def _add_at_once(version: int, request: ProduceRequest, transactional_id: str, s
         services.transactions.add(transactional_id, *producer, joining)
 
 
+def _refuse_acks(partition: Partition, batch: memoryview, now_ms: int, transaction_version: int) -> AppendError:
+    """After what can be said before the log is asked."""
+    refused = why_refused(batch, partition.log.config, now_ms)
+    return refused if refused is not None and refused.before_log else _ACKS_REFUSED
+
+
+def _append_outside(log: Log, batch: memoryview, now_ms: int) -> Answer:
+    return log(batch, now_ms, NO_TRANSACTION)
+
+
 def _append_in_transaction(
-    ctx: RequestContext, services: Services, transactional_id: str, partition: Partition, batch: memoryview, now_ms: int
+    ctx: RequestContext, services: Services, transactional_id: str, partition: Partition, log: Log,
+    batch: memoryview, now_ms: int,
 ) -> Answer:
     version = ctx.api_version
     header = parse_header(batch)
+    if int.from_bytes(batch[8:PREFIX_SIZE]) + PREFIX_SIZE < len(batch):
+        return log(batch, now_ms, TRANSACTION_V1)  # more than one: that is told before the transaction is asked
     if partition.offline is None:  # else the transaction could not end there either
+        known = partition.log.producers.entries.get(header.producer_id)
+        if known is not None and header.producer_epoch < known[0]:  # told before the transaction's state
+            why = f"producer {header.producer_id} is at epoch {known[0]}, not {header.producer_epoch}"
+            return AppendError(ErrorCode.INVALID_PRODUCER_EPOCH, why, before_log=True)
         code = services.transactions.verify(
             transactional_id, header.producer_id, header.producer_epoch, partition, version
         )
         if code:
             why = f"{transactional_id} may not append to {partition.ref.topic}-{partition.index}"
-            return AppendError(_code_for_producers(code, version), f"{why}: {ErrorCode(code).name}")
+            return AppendError(_code_for_producers(code, version), f"{why}: {ErrorCode(code).name}", before_log=True)
     transaction_version = TRANSACTION_V2 if version >= _ADDS_PARTITIONS_FROM_VERSION else TRANSACTION_V1
-    return partition.append(batch, now_ms, transaction_version)
+    return log(batch, now_ms, transaction_version)
 
 
 def _code_for_producers(code: int, version: int) -> int:
@@ -252,6 +281,8 @@ def _fill(partition: Partition, result: PartitionProduceResponse, answer: Answer
     log = partition.log
     if isinstance(answer, AppendError):
         result.error_code, result.error_message = answer.code, answer.message
+        if not answer.before_log and answer.code not in _WITHOUT_LOG_START:
+            result.log_start_offset = log.log_start
         records = answer.records
         if not records and answer.code == ErrorCode.INVALID_TIMESTAMP:
             records = ((0, answer.message),)
@@ -259,8 +290,10 @@ def _fill(partition: Partition, result: PartitionProduceResponse, answer: Answer
         return None
     result.base_offset = answer.base_offset
     result.log_start_offset = log.log_start
-    if log.config.log_append_time:
-        result.log_append_time_ms = answer.timestamp if isinstance(answer, Duplicate) else answer.max_timestamp
+    if isinstance(answer, Duplicate):
+        result.log_append_time_ms = answer.timestamp  # as Kafka, whoever made it
+    elif log.config.log_append_time:
+        result.log_append_time_ms = answer.max_timestamp
     return partition.when_durable(answer.last_offset) if acks == -1 else None
 
 
@@ -320,17 +353,33 @@ def _why_missing(services: Services, wanted: TopicProduceData, by_id: bool) -> E
     return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
 
-def _has_transactional_batch(request: ProduceRequest) -> bool:
-    return any(
-        data.records is not None and _is_transactional(data.records)
-        for topic in request.topic_data
-        for data in topic.partition_data
+def _why_all_refused(request: ProduceRequest) -> ErrorCode:
+    """Kafka looks for a transactional batch before anything else, and cannot go on behind one that is none."""
+    for topic in request.topic_data:
+        for data in topic.partition_data:
+            records = data.records
+            if records is None:
+                continue
+            if _is_unreadable(records):
+                return ErrorCode.CORRUPT_MESSAGE
+            if _is_transactional(records):
+                is_known = request.transactional_id is not None
+                return ErrorCode.NONE if is_known else ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    return ErrorCode.NONE
+
+
+def _is_unreadable(records: Buffer) -> bool:
+    """Not the start of a batch of any magic: ByteBufferLogInputStream.nextBatchSize."""
+    size = len(records)
+    return size >= PREFIX_SIZE and (
+        not LEGACY_HEADER_BYTES <= int.from_bytes(records[8:PREFIX_SIZE]) < 1 << 31
+        or (size > MAGIC_OFFSET and records[MAGIC_OFFSET] > MAGIC)
     )
 
 
 def _is_transactional(records: Buffer) -> bool:
     return (
-        len(records) >= HEADER_SIZE
+        HEADER_SIZE <= int.from_bytes(records[8:PREFIX_SIZE]) + PREFIX_SIZE <= len(records)
         and records[MAGIC_OFFSET] == MAGIC
         and records[_ATTRIBUTES_LOW_BYTE] & TRANSACTIONAL_BIT != 0
     )

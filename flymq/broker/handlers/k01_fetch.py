@@ -9,8 +9,8 @@ Versions:
     v13: topics by id (KIP-516).
     v16: current_leader and node_endpoints with FENCED_LEADER_EPOCH (KIP-951).
 Behaviour:
-    * Answers at once where max_wait_ms <= 0, nothing is asked, any partition is in error, or min_bytes
-      are there; else parks until then, or the deadline.
+    * Answers at once where max_wait_ms <= 0, nothing is asked of a partition that is there, one of them is in
+      error, or min_bytes are there; else parks until then, or the deadline.
     * Batches are whole, beginning with the one that contains the offset; the first partition with data
       gives one batch whatever the limits.
     * Reads stop at the high watermark, with isolation_level 1 (read_committed) at the last stable offset; between
@@ -176,7 +176,9 @@ class _Fetch:
     def _partition_data(self, target: FetchTarget, chunk: Chunk | Token | None) -> PartitionData:
         partition = target.partition
         if target.error or partition is None:
-            return PartitionData(target.index, target.error, -1, records=_NOTHING)
+            # Null where the log itself refuses, as on Kafka.
+            aborted: list[AbortedTransaction] | None = [] if partition is None else None
+            return PartitionData(target.index, target.error, -1, aborted_transactions=aborted, records=_NOTHING)
         log = partition.log
         data = PartitionData(target.index, 0, log.high_watermark, log.last_stable_offset, log.log_start)
         data.records = chunk.data if isinstance(chunk, Chunk) else _NOTHING

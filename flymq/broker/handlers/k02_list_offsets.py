@@ -12,6 +12,7 @@ Behaviour:
     * The latest offset is the high watermark, with isolation_level 1 (read_committed) the last stable offset;
       nothing from there on is found.
     * Nothing found is offset -1, timestamp -1, without an error.
+    * A topic or partition named twice is answered once.
 Errors:
     UNKNOWN_TOPIC_OR_PARTITION: no such partition.
     UNSUPPORTED_VERSION: a negative timestamp that this version does not know.
@@ -62,22 +63,25 @@ _FROM_VERSION = {
 
 
 def handle(ctx: RequestContext, request: ListOffsetsRequest, services: Services) -> ListOffsetsResponse | Pending:
-    asked = Counter((topic.name, wanted.partition_index) for topic in request.topics for wanted in topic.partitions)
+    asked: dict[str, list[ListOffsetsPartition]] = {}
+    for topic in request.topics:
+        asked.setdefault(topic.name, []).extend(topic.partitions)
     read_committed = request.isolation_level == _READ_COMMITTED
     looking: list[Token] = []
     topics = []
-    for topic in request.topics:
+    for name, all_wanted in asked.items():
+        times = Counter(wanted.partition_index for wanted in all_wanted)
         answers = []
-        for wanted in topic.partitions:
-            partition = services.partitions.find(topic.name, wanted.partition_index)
-            answer = ListOffsetsPartitionResponse(wanted.partition_index, 0)
-            answer.error_code = _check(ctx, wanted, partition, asked[topic.name, wanted.partition_index])
+        for index, wanted in {wanted.partition_index: wanted for wanted in all_wanted}.items():
+            partition = services.partitions.find(name, index)
+            answer = ListOffsetsPartitionResponse(index, 0)
+            answer.error_code = _check(ctx, wanted, partition, times[index])
             if partition is not None and not answer.error_code:
                 token = _look_up(services, partition, wanted.timestamp, read_committed, answer)
                 if token is not None:
                     looking.append(token)
             answers.append(answer)
-        topics.append(ListOffsetsTopicResponse(topic.name, answers))
+        topics.append(ListOffsetsTopicResponse(name, answers))
     response = ListOffsetsResponse(topics=topics)
 
     def finish(_: object) -> ListOffsetsResponse:
@@ -93,10 +97,10 @@ def handle(ctx: RequestContext, request: ListOffsetsRequest, services: Services)
 def _check(ctx: RequestContext, wanted: ListOffsetsPartition, partition: Partition | None, times: int) -> int:
     if times > 1:
         return ErrorCode.INVALID_REQUEST
-    if partition is None:
-        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     if wanted.timestamp < 0 and ctx.api_version < _FROM_VERSION.get(wanted.timestamp, ctx.api_version + 1):
         return ErrorCode.UNSUPPORTED_VERSION
+    if partition is None:
+        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     return partition.check_epoch(wanted.current_leader_epoch)
 
 

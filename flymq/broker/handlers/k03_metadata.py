@@ -112,7 +112,9 @@ def _answer(
             if found is not None:
                 topics.append(_topic(found, operations, services))
             else:
-                topics.append(MetadataResponseTopic(error_code=error, name=name, topic_id=topic_id))
+                # What may be done with a topic does not depend on its being there.
+                allowed = NOT_ASKED if name is None else operations
+                topics.append(MetadataResponseTopic(error, name, topic_id, topic_authorized_operations=allowed))
     host, port = services.placement.advertised(ctx.local_address)
     node_id = services.placement.node_id
     return MetadataResponse(

@@ -6,7 +6,7 @@ Versions:
     v3: authorized_operations (KIP-430). v4: group_instance_id. v6: GROUP_ID_NOT_FOUND (KIP-1043).
 Behaviour:
     * Up to v5 an unknown group is in state Dead, without an error. So is one of KIP-848's protocol.
-    * Protocol, metadata and assignment are shown in Stable only.
+    * Protocol and metadata are shown in Stable only; during a rebalance assignments are those before it.
 Errors:
     GROUP_ID_NOT_FOUND: v6, no such group.
     COORDINATOR_NOT_AVAILABLE: try again.

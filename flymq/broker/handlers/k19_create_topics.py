@@ -37,7 +37,6 @@ from flymq_protocol.api.k19_create_topics import (
     CreateTopicsResponse,
 )
 from flymq_protocol.errors import ErrorCode
-from flymq_protocol.types import ZERO_UUID
 
 
 def handle(ctx: RequestContext, request: CreateTopicsRequest, services: Services) -> Pending:
@@ -53,7 +52,7 @@ def handle(ctx: RequestContext, request: CreateTopicsRequest, services: Services
             if isinstance(result, TopicError):
                 answers.append(_failed(topic.name, result))
             else:
-                answers.append(_created(result, request.validate_only, services))
+                answers.append(_created(result, services))
         return CreateTopicsResponse(topics=answers)
 
     return Pending(gather([_create(topic, request.validate_only, services) for topic in asked]), finish)
@@ -70,10 +69,10 @@ def _create(topic: CreatableTopic, validate_only: bool, services: Services) -> T
     return completed(services.topics.check(new)) if validate_only else services.topics.create(new)
 
 
-def _created(topic: Topic, validate_only: bool, services: Services) -> CreatableTopicResult:
+def _created(topic: Topic, services: Services) -> CreatableTopicResult:
     return CreatableTopicResult(
         name=topic.name,
-        topic_id=ZERO_UUID if validate_only else topic.id,
+        topic_id=topic.id,
         error_message=None,
         num_partitions=topic.partition_count,
         replication_factor=1,

@@ -8,7 +8,7 @@ Behaviour:
     * Answers once the deletion is durable; the bytes go after that. timeout_ms is not used: it is one write.
 Errors:
     UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID: no such topic, or it is being deleted already.
-    INVALID_REQUEST: neither name nor id, both, or a topic twice in the request.
+    INVALID_REQUEST: neither name nor id, both, or a topic twice in the request: it is answered once.
     TOPIC_DELETION_DISABLED: delete.topic.enable is false.
     INVALID_TOPIC_EXCEPTION: the topic is internal; Kafka would delete it.
     KAFKA_STORAGE_ERROR: the store failed, the topic is still there. REQUEST_TIMED_OUT: the broker is stopping.
@@ -19,6 +19,7 @@ Source:
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from flymq.broker.context import RequestContext, Services
 from flymq.core.catalog import Topic, TopicError
@@ -35,23 +36,17 @@ from flymq_protocol.types import ZERO_UUID
 
 
 def handle(ctx: RequestContext, request: DeleteTopicsRequest, services: Services) -> Pending:
-    asked = _asked(request)
-    found = [_find(one, services) for one in asked]
-    times = Counter(topic.id for topic in found if isinstance(topic, Topic))
-    deletions: list[Token] = []
-    for topic in found:
-        if isinstance(topic, TopicError):
-            deletions.append(completed(topic))
-        elif times[topic.id] > 1:
-            deletions.append(completed(TopicError(ErrorCode.INVALID_REQUEST, "Duplicate topic in the request.")))
-        else:
-            deletions.append(services.topics.delete(topic))
+    found = list(_find(_asked(request), services))
+    deletions: list[Token] = [
+        services.topics.delete(topic) if error is None and topic is not None else completed(error)
+        for _, topic, error in found
+    ]
 
     def finish(results: list[TopicError | None] | Ended) -> DeleteTopicsResponse:
         if isinstance(results, Ended):
             return refuse(request, ErrorCode.REQUEST_TIMED_OUT)
         return DeleteTopicsResponse(
-            responses=[_answer(one, topic, error) for one, topic, error in zip(asked, found, results, strict=True)]
+            responses=[_answer(one, topic, error) for (one, topic, _), error in zip(found, results, strict=True)]
         )
 
     return Pending(gather(deletions), finish)
@@ -62,23 +57,45 @@ def _asked(request: DeleteTopicsRequest) -> list[DeleteTopicState]:
     return request.topics or [DeleteTopicState(name) for name in request.topic_names]
 
 
-def _find(asked: DeleteTopicState, services: Services) -> Topic | TopicError:
-    by_id = asked.topic_id != ZERO_UUID
-    if by_id and asked.name is not None:
-        return TopicError(ErrorCode.INVALID_REQUEST, "You may not specify both topic name and topic id.")
-    if by_id:
-        found = services.topics.by_id(asked.topic_id)
-        return found or TopicError(ErrorCode.UNKNOWN_TOPIC_ID, "This server does not host this topic ID.")
-    if asked.name is None:
-        return TopicError(ErrorCode.INVALID_REQUEST, "Neither topic name nor id were specified.")
-    return services.topics.get(asked.name) or TopicError(
-        ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"There is no topic '{asked.name}'."
-    )
+def _find(
+    asked: list[DeleteTopicState], services: Services
+) -> Iterator[tuple[DeleteTopicState, Topic | None, TopicError | None]]:
+    """Each topic that is asked for, once, and what is wrong with that."""
+    times = Counter((one.name, one.topic_id) for one in asked)
+    once = [key for key, count in times.items() if count == 1]
+    named = [services.topics.get(name) for name, topic_id in once if name is not None and topic_id == ZERO_UUID]
+    in_both_ways = {topic.id for topic in named if topic is not None and (None, topic.id) in once}
+    for (name, topic_id), count in times.items():
+        one = DeleteTopicState(name, topic_id)
+        by_id = topic_id != ZERO_UUID
+        if by_id and name is not None:
+            yield from [(one, None, _invalid("You may not specify both topic name and topic id."))] * count
+        elif not by_id and name is None:
+            yield from [(one, None, _invalid("Neither topic name nor id were specified."))] * count
+        elif count > 1:
+            yield one, None, _invalid(f"Duplicate topic {'id' if by_id else 'name'}.")
+        elif name is None:
+            if topic_id not in in_both_ways:
+                gone = TopicError(ErrorCode.UNKNOWN_TOPIC_ID, "This server does not host this topic ID.")
+                topic = services.topics.by_id(topic_id)
+                yield one, topic, None if topic else gone
+        else:
+            topic = services.topics.get(name)
+            if topic is None:
+                yield one, None, TopicError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"There is no topic '{name}'.")
+            else:
+                is_twice = topic.id in in_both_ways
+                why = "The provided topic name maps to an ID that was already supplied."
+                yield one, topic, _invalid(why) if is_twice else None
 
 
-def _answer(asked: DeleteTopicState, found: Topic | TopicError, error: TopicError | None) -> DeletableTopicResult:
+def _invalid(why: str) -> TopicError:
+    return TopicError(ErrorCode.INVALID_REQUEST, why)
+
+
+def _answer(asked: DeleteTopicState, found: Topic | None, error: TopicError | None) -> DeletableTopicResult:
     result = DeletableTopicResult(name=asked.name, topic_id=asked.topic_id)
-    if isinstance(found, Topic):
+    if found is not None:
         result.name = found.name
         result.topic_id = found.id
     if error is not None:

@@ -6,11 +6,13 @@ Versions:
     v2: transaction_version (KIP-1228): from 2 on the marker's epoch must be above that of the batches.
 Behaviour:
     * Answers when all markers are durable; each partition has a result of its own.
+    * One for no partition is not answered.
     * A marker is written where nothing is open, too: it brings the producer's new epoch.
     * The coordinator here is not told: what it has open it ends itself.
 Errors:
     UNKNOWN_TOPIC_OR_PARTITION: no such partition, or it is deleted meanwhile.
-    INVALID_PRODUCER_EPOCH: the partition knows the producer at a newer epoch.
+    INVALID_PRODUCER_EPOCH: the partition knows the producer at a newer epoch; an epoch below 0.
+    INVALID_PRODUCER_ID_MAPPING: a producer id below 0.
     TRANSACTION_COORDINATOR_FENCED: the producer had a marker of a newer coordinator.
     KAFKA_STORAGE_ERROR: the marker could not be written.
     NOT_LEADER_OR_FOLLOWER: the broker stops before the marker is durable; to be tried again.
@@ -42,9 +44,10 @@ _MISSING = AppendError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "no such partition"
 def handle(
     ctx: RequestContext, request: WriteTxnMarkersRequest, services: Services
 ) -> WriteTxnMarkersResponse | Pending:
-    response = refuse(request, ErrorCode.NONE)
+    markers = [marker for marker in request.markers if any(topic.partition_indexes for topic in marker.topics)]
+    response = refuse(WriteTxnMarkersRequest(markers), ErrorCode.NONE)
     waiting: list[tuple[WritableTxnMarkerPartitionResult, Token]] = []
-    for marker, results in zip(request.markers, response.markers, strict=True):
+    for marker, results in zip(markers, response.markers, strict=True):
         for topic in results.topics:
             for result in topic.partitions:
                 waiting.append((result, _write(services, marker, topic.name, result.partition_index)))

@@ -6,6 +6,7 @@ Versions:
     v2: flexible.
 Behaviour:
     * To the folder that DescribeLogDirs names: nothing to do.
+    * A partition named twice goes to the last of its folders, and is answered once.
 Errors:
     LOG_DIR_NOT_FOUND: another folder.
     UNKNOWN_TOPIC_OR_PARTITION: there is no such partition.
@@ -36,17 +37,14 @@ def handle(
             return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         return ErrorCode.NONE
 
-    return AlterReplicaLogDirsResponse(
-        results=[
-            AlterReplicaLogDirTopicResult(
-                topic.name,
-                [AlterReplicaLogDirPartitionResult(index, move(one.path, topic.name, index))
-                 for index in topic.partitions],
-            )
-            for one in request.dirs
-            for topic in one.topics
-        ]
-    )  # fmt: skip
+    paths = {
+        (topic.name, index): one.path for one in request.dirs for topic in one.topics for index in topic.partitions
+    }
+    answers: dict[str, AlterReplicaLogDirTopicResult] = {}
+    for (name, index), path in paths.items():
+        answer = answers.setdefault(name, AlterReplicaLogDirTopicResult(name, []))
+        answer.partitions.append(AlterReplicaLogDirPartitionResult(index, move(path, name, index)))
+    return AlterReplicaLogDirsResponse(results=list(answers.values()))
 
 
 def refuse(request: AlterReplicaLogDirsRequest, code: ErrorCode) -> AlterReplicaLogDirsResponse:

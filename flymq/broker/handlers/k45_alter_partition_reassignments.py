@@ -32,7 +32,8 @@ def handle(
     ctx: RequestContext, request: AlterPartitionReassignmentsRequest, services: Services
 ) -> AlterPartitionReassignmentsResponse:
     return AlterPartitionReassignmentsResponse(
-        allow_replication_factor_change=request.allow_replication_factor_change,
+        # Of no topics Kafka answers before it looks at the flag.
+        allow_replication_factor_change=request.allow_replication_factor_change or not request.topics,
         error_message=None,
         responses=[
             ReassignableTopicResponse(topic.name, [_move(topic.name, one, services) for one in topic.partitions])

@@ -33,10 +33,8 @@ _EPOCH = 1  # of the only leader there ever was
 
 
 def handle(ctx: RequestContext, request: DescribeQuorumRequest, services: Services) -> DescribeQuorumResponse:
-    named = {(topic.topic_name, one.partition_index) for topic in request.topics for one in topic.partitions}
-    if not named:
-        return DescribeQuorumResponse(topics=[TopicDataResult(topic.topic_name) for topic in request.topics])
-    if named != {(CLUSTER_METADATA, 0)}:
+    named = [(topic.topic_name, [one.partition_index for one in topic.partitions]) for topic in request.topics]
+    if named != [(CLUSTER_METADATA, [0])]:
         return refuse(request, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     node_id = services.placement.node_id
     changes = services.topics.version

@@ -3,8 +3,8 @@
 Changes which level of a feature is in force: all that are named, or none.
 
 Versions:
-    v1: validate_only; upgrade types (KIP-778) instead of allow_downgrade, which is a safe one. v2: no results by
-    feature: all in one.
+    v1: validate_only; upgrade types (KIP-778). v0: allow_downgrade, which means nothing any more: each change must be
+    an upgrade. v2: no results by feature: all in one.
 Behaviour:
     * Answers once the levels are durable and in force; ApiVersions shows them, with an epoch that has risen.
     * The level that is in force already is fine.
@@ -20,11 +20,10 @@ Source:
 from __future__ import annotations
 
 from flymq.broker.context import RequestContext, Services
-from flymq.core.features import UpgradeType, why_refused
+from flymq.core.features import why_refused
 from flymq.runtime.waiting import Ended, Pending
 from flymq.storage.api import StorageError
 from flymq_protocol.api.k57_update_features import (
-    FeatureUpdateKey,
     UpdatableFeatureResult,
     UpdateFeaturesRequest,
     UpdateFeaturesResponse,
@@ -38,8 +37,8 @@ def handle(
     current = services.features.levels
     levels = dict(current)
     for update in request.feature_updates:
-        type_ = _upgrade_type(update, ctx.api_version)
-        reason = why_refused(update.feature, update.max_version_level, current.get(update.feature, 0), type_)
+        level = current.get(update.feature, 0)
+        reason = why_refused(update.feature, update.max_version_level, level, update.upgrade_type)
         if reason is not None:
             message = f"The update failed for all features since the following feature had an error: {reason}"
             return UpdateFeaturesResponse(error_code=ErrorCode.INVALID_UPDATE_VERSION, error_message=message)
@@ -55,12 +54,6 @@ def handle(
         return _done(request)
 
     return Pending(services.features.change(levels), finish)
-
-
-def _upgrade_type(update: FeatureUpdateKey, version: int) -> int:
-    if version == 0:
-        return UpgradeType.SAFE_DOWNGRADE if update.allow_downgrade else UpgradeType.UPGRADE
-    return update.upgrade_type
 
 
 def _done(request: UpdateFeaturesRequest) -> UpdateFeaturesResponse:

@@ -8,6 +8,7 @@ Behaviour:
     * -1 for what a producer does not have: a last sequence, a coordinator's epoch, an open transaction.
 Errors:
     UNKNOWN_TOPIC_OR_PARTITION: no such partition.
+    INVALID_TOPIC_EXCEPTION: no topic can have that name.
     KAFKA_STORAGE_ERROR: the partition is offline.
 Source:
     KIP-664; KafkaApis.handleDescribeProducersRequest, ProducerStateManager in Apache Kafka 4.
@@ -16,6 +17,7 @@ Source:
 from __future__ import annotations
 
 from flymq.broker.context import RequestContext, Services
+from flymq.core.catalog import why_illegal
 from flymq.core.log.producers import Producers
 from flymq.core.log.transactions import NO_COORDINATOR
 from flymq_protocol.api.k61_describe_producers import (
@@ -41,6 +43,8 @@ def _describe(services: Services, topic: str, index: int) -> PartitionResponse:
     partition = services.partitions.find(topic, index)
     if partition is None and _is_internal(services, topic, index):
         return PartitionResponse(index)
+    if partition is None and (illegal := why_illegal(topic)) is not None:
+        return PartitionResponse(index, ErrorCode.INVALID_TOPIC_EXCEPTION, illegal)
     if partition is None:
         return PartitionResponse(index, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "there is no such partition")
     if partition.offline is not None:

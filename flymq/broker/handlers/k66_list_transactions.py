@@ -46,6 +46,8 @@ def handle(
     unknown = [name for name in request.state_filters if name not in _STATES]
     producer_ids = frozenset(request.producer_id_filters)
     duration_ms = request.duration_filter
+    if unknown and not states:  # no state at all is asked for: an empty filter would be all of them
+        return ListTransactionsResponse(unknown_state_filters=unknown)
 
     def finish(result: object) -> ListTransactionsResponse:
         if not isinstance(result, list):

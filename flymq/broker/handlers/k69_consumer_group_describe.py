@@ -76,7 +76,7 @@ def _described(
         members=[
             Member(
                 member.member_id, member.instance_id, member.rack_id, member.member_epoch, member.client_id,
-                member.client_host, member.topic_names, member.regex, _assignment(member.assigned, names),
+                member.client_host, member.topic_names, member.regex or "", _assignment(member.assigned, names),
                 _assignment(member.target, names), _CLASSIC if member.is_classic else _CONSUMER,
             )
             for member in result.members

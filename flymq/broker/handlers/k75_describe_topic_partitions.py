@@ -11,7 +11,7 @@ Behaviour:
     * No replica but this broker, so none that is eligible beside those in sync.
 Errors:
     UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION: there is no such topic; the name is malformed.
-    INVALID_REQUEST: the cursor's partition is below 0; for every topic named.
+    INVALID_REQUEST: the cursor's partition is below 0, or its topic is not one of those named; for every topic named.
 Source:
     KIP-966; DescribeTopicPartitionsRequestHandler in Apache Kafka 4.
 """
@@ -40,6 +40,8 @@ def handle(
     if start_index < 0:
         return refuse(request, ErrorCode.INVALID_REQUEST)
     names = {topic.name for topic in request.topics or services.topics.all()}
+    if request.cursor is not None and request.topics and start_name not in names:
+        return refuse(request, ErrorCode.INVALID_REQUEST)
     limit = services.config.int("max.request.partition.size.limit")
     room = max(1, min(limit, request.response_partition_limit))
     response = DescribeTopicPartitionsResponse()

@@ -99,7 +99,8 @@ class Catalog:
 
         Errors, in this order: INVALID_TOPIC_EXCEPTION (name, or one that differs only in `.` and `_`),
         TOPIC_ALREADY_EXISTS, INVALID_CONFIG, INVALID_REQUEST, INVALID_REPLICA_ASSIGNMENT,
-        INVALID_REPLICATION_FACTOR, INVALID_PARTITIONS, POLICY_VIOLATION (more than `PARTITIONS_MAX`).
+        INVALID_REPLICATION_FACTOR (below 1), INVALID_PARTITIONS, INVALID_REPLICATION_FACTOR (above 1),
+        POLICY_VIOLATION (more than `PARTITIONS_MAX`).
         """
         refused = self._why_name_refused(new.name)
         if refused is not None:
@@ -225,14 +226,14 @@ class Catalog:
                 ErrorCode.INVALID_REPLICATION_FACTOR,
                 "Replication factor must be larger than 0, or -1 to use the default value.",
             )
+        if new.partition_count == 0 or new.partition_count < -1:
+            return TopicError(
+                ErrorCode.INVALID_PARTITIONS, "Number of partitions was set to an invalid non-positive value."
+            )
         if new.replication_factor > 1:
             return TopicError(
                 ErrorCode.INVALID_REPLICATION_FACTOR,
                 f"Unable to replicate the partition {new.replication_factor} time(s): there is 1 broker.",
-            )
-        if new.partition_count == 0 or new.partition_count < -1:
-            return TopicError(
-                ErrorCode.INVALID_PARTITIONS, "Number of partitions was set to an invalid non-positive value."
             )
         return self._config.int("num.partitions") if new.partition_count == -1 else new.partition_count
 

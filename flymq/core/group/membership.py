@@ -18,7 +18,7 @@ class Membership:
         self._rebalancer = rebalancer
 
     def heartbeat(self, now_ms: int, event: Heartbeat) -> list[Effect]:
-        group = self._groups.get(event.group_id)
+        group = self._groups.get(event.group_id) if event.group_id else None  # it may hold offsets
         if group is None:
             return [Reply(event.token, _no_group(event.group_id), False)]
         member_id = event.member_id
@@ -32,7 +32,7 @@ class Membership:
         return [SetTimer(member.timer_key, member.session_timeout_ms), Reply(event.token, answer, False)]
 
     def sync(self, now_ms: int, event: SyncGroup) -> list[Effect]:
-        group = self._groups.get(event.group_id)
+        group = self._groups.get(event.group_id) if event.group_id else None  # it may hold offsets
         error = _no_group(event.group_id) if group is None else _check_sync(group, event)
         if error or group is None:
             return [Reply(event.token, SyncResult(error))]

@@ -233,7 +233,7 @@ class GroupShard:
                 member.client_id,
                 member.client_host,
                 member.metadata(name) if stable else b"",
-                member.assignment if stable else b"",
+                member.assignment,
             )
             for member in group.members.values()
         ]

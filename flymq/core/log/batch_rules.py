@@ -21,6 +21,7 @@ from flymq_protocol.records.batch import (
     TIMESTAMP_TYPE_BIT,
     TRANSACTIONAL_BIT,
 )
+from flymq_protocol.records.compression import LZ4
 
 if TYPE_CHECKING:
     from flymq.core.settings import TopicConfig
@@ -28,26 +29,38 @@ if TYPE_CHECKING:
 CODEC_MAX = 4  # none, gzip, snappy, lz4, zstd
 
 RECORD_BYTES_MIN = 7  # length, attributes, two deltas, two lengths and a header count of one byte each
-_LEGACY_HEADER_BYTES = 14  # what a batch of any magic has at least, after offset and length
+LEGACY_HEADER_BYTES = 14  # what a batch of any magic has at least, after offset and length
+_LZ4_FLAGS = HEADER_SIZE + 4  # their place in a batch: after the magic of the frame
+_LZ4_INDEPENDENT = 0b011  # their high bits: version 1, independent blocks
+
+
+def has_independent_blocks(batch: memoryview) -> bool:
+    """Of a batch in lz4: whether it is a frame that Java reads; frames of linked blocks it does not."""
+    return len(batch) > _LZ4_FLAGS and batch[_LZ4_FLAGS] >> 5 == _LZ4_INDEPENDENT
 
 
 def why_refused(batch: memoryview, config: TopicConfig, now_ms: int) -> AppendError | None:
     """The first rule that `batch` breaks, CRC aside; None where it breaks none."""
     size = len(batch)
     if size < PREFIX_SIZE:
-        return AppendError(ErrorCode.INVALID_RECORD, "the request holds no complete record batch")
+        return _unframed("the request holds no complete record batch")
     length = int.from_bytes(batch[8:12], "big", signed=True)
-    if length < _LEGACY_HEADER_BYTES:
+    if length < LEGACY_HEADER_BYTES:
         return AppendError(ErrorCode.CORRUPT_MESSAGE, f"a record batch cannot be {length} bytes long")
     if size > 16 and not 0 <= int.from_bytes(batch[16:17], "big", signed=True) <= 2:
         return AppendError(ErrorCode.CORRUPT_MESSAGE, f"unknown record format (magic {batch[16]})")
     if length + PREFIX_SIZE > size or size < HEADER_SIZE:
-        return AppendError(ErrorCode.INVALID_RECORD, "the record batch is cut short")
+        return _unframed("the record batch is cut short")
     if batch[16] < 2:
-        return AppendError(ErrorCode.INVALID_RECORD, f"record format {batch[16]} is too old: v2 is needed")
+        return _unframed(f"record format {batch[16]} is too old: v2 is needed")
     if length + PREFIX_SIZE < size:
-        return AppendError(ErrorCode.INVALID_RECORD, "a partition takes exactly one record batch a request")
+        return _unframed("a partition takes exactly one record batch a request")
     return _why_header_refused(batch, config, now_ms)
+
+
+def _unframed(message: str) -> AppendError:
+    """As ProduceRequest.validateRecords, before the log is asked."""
+    return AppendError(ErrorCode.INVALID_RECORD, message, before_log=True)
 
 
 def _why_header_refused(batch: memoryview, config: TopicConfig, now_ms: int) -> AppendError | None:
@@ -64,9 +77,10 @@ def _why_header_refused(batch: memoryview, config: TopicConfig, now_ms: int) -> 
         return AppendError(
             ErrorCode.RECORD_LIST_TOO_LARGE, f"the batch has {size} bytes, segment.bytes is {config.segment_bytes}"
         )
-    return _why_records_refused(size, attributes, last_delta, count, producer_id, sequence) or _why_timestamp_refused(
-        attributes, base_timestamp, max_timestamp, config, now_ms
-    )
+    refused = _why_records_refused(size, attributes, last_delta, count, producer_id, sequence)
+    if refused is None and attributes & CODEC_MASK == LZ4 and not has_independent_blocks(batch):
+        refused = AppendError(ErrorCode.INVALID_RECORD, "not an lz4 frame of independent blocks: Java cannot read it")
+    return refused or _why_timestamp_refused(attributes, base_timestamp, max_timestamp, config, now_ms)
 
 
 def _why_records_refused(

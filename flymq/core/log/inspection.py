@@ -119,7 +119,7 @@ def _check_records(
         if timestamp > largest:
             largest = timestamp
         if needs_key and key_size < 0:
-            bad.append((index, ErrorCode.INVALID_RECORD, "a compacted topic takes no record without a key"))
+            bad.append((index, ErrorCode.INVALID_RECORD, "a compacted topic takes no message without key"))
         elif checks_time and timestamp != -1 and not earliest <= timestamp <= latest:
             text = f"timestamp {timestamp} is not between {earliest} and {latest}"
             bad.append((index, ErrorCode.INVALID_TIMESTAMP, text))

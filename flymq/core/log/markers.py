@@ -49,6 +49,10 @@ class Marker:
         nothing is open it is the retry of one that was written, and harmless.
         """
         producer_id = self.producer_id
+        if producer_id < 0:
+            return AppendError(ErrorCode.INVALID_PRODUCER_ID_MAPPING, f"no producer has id {producer_id}")
+        if self.producer_epoch < 0:
+            return AppendError(ErrorCode.INVALID_PRODUCER_EPOCH, f"no producer has epoch {self.producer_epoch}")
         transactions = producers.transactions
         entry = producers.entries.get(producer_id)
         if entry is not None:
@@ -70,11 +74,13 @@ class Marker:
 class MarkerPlan(AppendPlan):
     """A marker with its place in the log; its effect on `Producers` is undone by `undo_on`."""
 
-    __slots__ = ("_coordinator_before", "_first_offset", "aborted")
+    __slots__ = ("_coordinator_before", "_first_offset", "aborted", "producers_before")
 
     aborted: AbortedTransaction | None  # what the store's index is to remember
     _coordinator_before: int | None
     _first_offset: int | None  # of the transaction that it ends; None: nothing was open
+    producers_before: bytes | None
+    """A snapshot of the producers, of the offset of a marker that begins a segment."""
 
     def do_on(self, producers: Producers, marker: Marker, now_ms: int) -> None:
         """End the transaction, if any, and take over the marker's epochs."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from flymq.core.log.batch_rules import CODEC_MAX, RECORD_BYTES_MIN, why_refused
+from flymq.core.log.batch_rules import CODEC_MAX, RECORD_BYTES_MIN, has_independent_blocks, why_refused
 from flymq.core.log.inspection import with_records
 from flymq.core.log.markers import Marker, MarkerPlan, take_marker
 from flymq.core.log.plan import AppendError, AppendPlan, Duplicate
@@ -27,6 +27,7 @@ from flymq_protocol.records.batch import (
     PREFIX_SIZE,
     TRANSACTIONAL_BIT,
 )
+from flymq_protocol.records.compression import LZ4
 from flymq_protocol.records.crc import crc32c
 
 if TYPE_CHECKING:
@@ -154,13 +155,17 @@ class PartitionLog:
             or last_delta != count - 1
             or not 0 <= attributes <= CODEC_MAX  # any bit but the codec's
             or (not attributes and count * RECORD_BYTES_MIN > size - HEADER_SIZE)
+            or (attributes == LZ4 and not has_independent_blocks(batch))
             or max_timestamp > now_ms + config.timestamp_after_max_ms
             or base_timestamp < now_ms - config.timestamp_before_max_ms
             or (producer_id >= 0 and sequence < 0)
         ):
-            if attributes & TRANSACTIONAL_BIT and not transaction_version and magic == 2:
+            is_whole = HEADER_SIZE <= length + PREFIX_SIZE <= size and magic == 2
+            if is_whole and attributes & TRANSACTIONAL_BIT and not transaction_version:
                 return AppendError(
-                    ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "a transactional batch without a transactional id"
+                    ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+                    "a transactional batch without a transactional id",
+                    before_log=True,
                 )
             # Some of these tests are coarser than the rules: only `why_refused` refuses.
             refused = why_refused(batch, config, now_ms)
@@ -267,6 +272,7 @@ class PartitionLog:
         roll = self._take_place(size, offset, now_ms, now_ms)
         producer = (producer_id, producer_epoch, -1, -1)
         plan = MarkerPlan(batch, offset, offset, self.leader_epoch, now_ms, size, roll, producer)
+        plan.producers_before = self.producers.snapshot() if roll else None
         plan.do_on(self.producers, marker, now_ms)
         self.end = offset + 1
         return plan

@@ -63,12 +63,16 @@ class Duplicate:
 class AppendError:
     """The batch is refused: the wire's error code and a text for the user; nothing was reserved.
 
-    `records`: (index in the batch, text) of those it is about, where that is known.
+    `records`: (index in the batch, text) of those it is about, where that is known. `before_log`: no log was
+    needed to say so, and the answer does not tell where it starts.
     """
 
-    __slots__ = ("code", "message", "records")
+    __slots__ = ("before_log", "code", "message", "records")
 
-    def __init__(self, code: int, message: str, records: tuple[tuple[int, str], ...] = ()) -> None:
+    def __init__(
+        self, code: int, message: str, records: tuple[tuple[int, str], ...] = (), *, before_log: bool = False
+    ) -> None:
+        self.before_log = before_log
         self.code = code
         self.message = message
         self.records = records

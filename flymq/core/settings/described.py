@@ -89,8 +89,11 @@ def describe_group(broker: BrokerConfig, own: Mapping[str, str]) -> list[Describ
     """Every setting of a group; `own` as `check_group` gave them."""
     described = []
     for name, setting in GROUP_SETTINGS.items():
-        synonyms = _broker_synonyms(broker, setting.synonyms)
-        value = synonyms[0].value if synonyms else setting.default
+        if setting.synonyms[0] in BROKER_SETTINGS:
+            synonyms = _broker_synonyms(broker, setting.synonyms)
+        else:  # of a kind of group that FlyMQ does not have, nor its broker's setting
+            synonyms = [Synonym(setting.synonyms[0], setting.default, ConfigSource.DEFAULT)]
+        value = synonyms[0].value
         if name in own:
             value = own[name]
             synonyms.insert(0, Synonym(name, value, ConfigSource.GROUP))

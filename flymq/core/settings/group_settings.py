@@ -39,7 +39,7 @@ def _consumer(name: str, default: str, low: int, doc: str) -> Setting:
 
 def _other(name: str, default: str, rule: Rule) -> Setting:
     doc = f"Of {name.partition('.')[0]} groups, which FlyMQ does not have. Without effect."
-    return Setting(name, INT, default, doc, rule, dynamic=True)
+    return Setting(name, INT, default, doc, rule, dynamic=True, synonyms=(f"group.{name}",))
 
 
 GROUP_SETTINGS = table(
@@ -50,16 +50,19 @@ GROUP_SETTINGS = table(
                   "How long after its last heartbeat a member of the group is taken for dead."),
         _other("share.assignment.interval.ms", "1000", between(0, 15000)),
         Setting("share.auto.offset.reset", STRING, "latest",
-                "Of share groups, which FlyMQ does not have. Without effect.", _share_reset, dynamic=True),
+                "Of share groups, which FlyMQ does not have. Without effect.", _share_reset, dynamic=True,
+                synonyms=("share.auto.offset.reset",)),
         _other("share.delivery.count.limit", "5", between(2, 10)),
         _other("share.heartbeat.interval.ms", "5000", between(5000, 15000)),
         Setting("share.isolation.level", STRING, "read_uncommitted",
                 "Of share groups, which FlyMQ does not have. Without effect.",
-                one_of("read_committed", "read_uncommitted"), dynamic=True),
+                one_of("read_committed", "read_uncommitted"), dynamic=True,
+                synonyms=("share.isolation.level",)),
         _other("share.partition.max.record.locks", "2000", between(100, 4000)),
         _other("share.record.lock.duration.ms", "30000", between(15000, 60000)),
         Setting("share.renew.acknowledge.enable", BOOLEAN, "true",
-                "Of share groups, which FlyMQ does not have. Without effect.", dynamic=True),
+                "Of share groups, which FlyMQ does not have. Without effect.", dynamic=True,
+                synonyms=("share.renew.acknowledge.enable",)),
         _other("share.session.timeout.ms", "45000", between(45000, 60000)),
         _other("streams.assignment.interval.ms", "1000", between(0, 15000)),
         _other("streams.heartbeat.interval.ms", "5000", between(5000, 15000)),

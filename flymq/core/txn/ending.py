@@ -106,9 +106,10 @@ class Ending:
             self.fence(now_ms, txn, out)
         return out
 
-    def fence(self, now_ms: int, txn: Transaction, out: list[Effect]) -> None:
-        """Abort, and leave its producer behind: it does not learn the epoch."""
-        txn.bump(NOBODY)
+    def fence(self, now_ms: int, txn: Transaction, out: list[Effect], last: Producer = NOBODY) -> None:
+        """Abort, and leave its producer behind. `last`: who may ask for the new epoch; nobody where it is not known
+        that it is the producer itself who asks."""
+        txn.bump(last)
         self._prepare(now_ms, txn, False, out)
 
     # -- both -------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ NEEDS_PRODUCER_ID = object()
 class InitProducerId:
     """Reply: `Producer`, or NEEDS_PRODUCER_ID. `claimed`: who the client says it is (v3+), else NOBODY."""
 
-    __slots__ = ("claimed", "is_owner", "new_producer_id", "timeout_ms", "token", "transactional_id")
+    __slots__ = ("claimed", "new_producer_id", "timeout_ms", "token", "transactional_id")
 
     def __init__(self, transactional_id: str, timeout_ms: int, claimed: Producer = NOBODY) -> None:
         self.token = 0
@@ -37,7 +37,6 @@ class InitProducerId:
         self.timeout_ms = timeout_ms
         self.claimed = claimed
         self.new_producer_id = -1
-        self.is_owner = False  # it was the current producer when it came, and waits for its own abort
 
 
 class AddTargets:

@@ -9,7 +9,7 @@ from flymq.core.effects import Effect, Reply, Write
 from flymq.core.txn.ending import Ending
 from flymq.core.txn.events import NEEDS_PRODUCER_ID, InitProducerId
 from flymq.core.txn.rows import txn_key, txn_value
-from flymq.core.txn.transaction import NOBODY, PREPARED, Producer, State, Transaction
+from flymq.core.txn.transaction import EPOCH_MAX, NOBODY, PREPARED, Producer, State, Transaction
 from flymq_protocol.errors import ErrorCode
 
 
@@ -36,16 +36,16 @@ class Starting:
         if txn.state is State.ONGOING:
             if event.claimed not in (NOBODY, txn.producer):
                 return [Reply(event.token, ErrorCode.PRODUCER_FENCED)]
-            event.is_owner = True
             self._ending.hold(event)
-            self._ending.fence(now_ms, txn, out)
+            self._ending.fence(now_ms, txn, out, event.claimed)
             return out
-        if event.claimed != NOBODY and not event.is_owner and event.claimed != txn.producer:
-            is_retry = event.claimed == txn.last
-            return [Reply(event.token, txn.producer if is_retry else ErrorCode.PRODUCER_FENCED)]
-        if txn.is_exhausted and event.new_producer_id < 0:
+        if event.claimed not in (NOBODY, txn.producer, txn.last):
+            return [Reply(event.token, ErrorCode.PRODUCER_FENCED)]
+        # Its own end, or an answer that was lost, has raised the epoch already.
+        has_next = event.claimed == txn.last != NOBODY and txn.producer.epoch < EPOCH_MAX
+        if txn.is_exhausted and not has_next and event.new_producer_id < 0:
             return [Reply(event.token, NEEDS_PRODUCER_ID)]
-        self._next(now_ms, txn, event)
+        self._next(now_ms, txn, event, has_next)
         return [Write([(txn_key(txn.transactional_id), txn_value(txn))]), Reply(event.token, txn.producer)]
 
     def _first(self, now_ms: int, event: InitProducerId) -> list[Effect]:
@@ -56,9 +56,11 @@ class Starting:
         self._transactions[event.transactional_id] = txn
         return [Write([(txn_key(txn.transactional_id), txn_value(txn))]), Reply(event.token, producer)]
 
-    def _next(self, now_ms: int, txn: Transaction, event: InitProducerId) -> None:
+    def _next(self, now_ms: int, txn: Transaction, event: InitProducerId, has_next: bool) -> None:
         # Whoever did not say who it is may be somebody new: then the old one's retry is fenced.
-        if txn.is_exhausted:
+        if has_next:
+            pass
+        elif txn.is_exhausted:
             txn.last = event.claimed
             txn.producer = Producer(event.new_producer_id, 0)
         else:

@@ -213,7 +213,8 @@ def test_each_topic_of_a_request_has_its_own_answer(client: Client) -> None:
 def test_validate_only_keeps_nothing(client: Client) -> None:
     asked = CreateTopicsRequest([CreatableTopic("t", 2, 1), CreatableTopic("u", 0, 1)], validate_only=True)
     good, bad = client.ask(asked).topics
-    assert (good.error_code, good.num_partitions, good.topic_id) == (0, 2, bytes(16))
+    assert (good.error_code, good.num_partitions) == (0, 2)
+    assert client.services.topics.by_id(good.topic_id) is None  # the id that it might have had, as on Kafka
     assert bad.error_code == ErrorCode.INVALID_PARTITIONS
     assert client.services.topics.get("t") is None
     assert dict(client.services.topics._shards.load("catalog")) == {}
@@ -254,7 +255,7 @@ def test_delete_by_id(client: Client) -> None:
     ]
     assert answers[0].topic_id == t.id
     twice = DeleteTopicsRequest([DeleteTopicState("u"), DeleteTopicState(topic_id=u.id)])
-    assert [one.error_code for one in client.ask(twice).responses] == [ErrorCode.INVALID_REQUEST] * 2
+    assert [one.error_code for one in client.ask(twice).responses] == [ErrorCode.INVALID_REQUEST]
     assert client.services.topics.get("u") is u
 
 

@@ -245,6 +245,10 @@ def test_describe() -> None:
     found = script.describe()
     assert (found.state, found.protocol_name) == ("Stable", "range")
     assert found.members[1] == (follower, None, "client", "/127.0.0.1", b"m", b"F")
+    script.join(leader)
+    found = script.describe()
+    assert (found.state, found.protocol_name) == ("PreparingRebalance", "")
+    assert [(m.metadata, m.assignment) for m in found.members] == [(b"", b""), (b"", b"F")]  # the one before
 
 
 def test_list_by_state() -> None:

@@ -75,7 +75,7 @@ def test_records_without_a_key(codec: int) -> None:
     assert isinstance(refused, AppendError)
     assert refused.code == ErrorCode.INVALID_RECORD
     assert [index for index, _ in refused.records] == [1, 3, 5, 7, 9, 11]
-    assert "record 1: a compacted topic takes no record without a key" in refused.message
+    assert "record 1: a compacted topic takes no message without key" in refused.message
     assert "and 3 more" in refused.message
     batch = a_batch([Record(0, NOW, b"", None)], codec)
     assert look(batch, settings) is batch  # an empty key is one, and a tombstone is welcome

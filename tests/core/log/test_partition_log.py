@@ -13,6 +13,8 @@ from flymq.core.log.plan import AppendError, AppendPlan, Duplicate
 from flymq.core.log.producers import BadSnapshot, Producers
 from flymq.core.settings import BrokerConfig, TopicConfig
 from flymq_protocol.errors import ErrorCode
+from flymq_protocol.records.batch import HEADER_SIZE, PREFIX_SIZE, write_crc
+from flymq_protocol.records.compression import LZ4
 
 from .logs import NOW, a_batch, a_log, planned
 
@@ -65,6 +67,21 @@ def test_truncated_batches_of_every_length_are_refused() -> None:
     for size in range(len(batch)):
         assert code(log, batch[:size]) in (ErrorCode.INVALID_RECORD, ErrorCode.CORRUPT_MESSAGE)
     assert log.end == 0
+
+
+@pytest.mark.parametrize("transactional", [False, True])
+def test_lz4_that_java_cannot_read_is_refused(transactional: bool) -> None:
+    """Its frame says whether blocks are linked, or is none."""
+    batch = a_batch(2, codec=LZ4, producer_id=7, producer_epoch=0, base_sequence=0, transactional=transactional)
+    append(a_log(), batch)
+    for flags in (0x40, 0x00, 0xE0):  # linked blocks, other versions
+        batch[HEADER_SIZE + 4] = flags
+        write_crc(batch)
+        assert code(a_log(), batch) == ErrorCode.INVALID_RECORD
+    cut = batch[: HEADER_SIZE + 4]
+    cut[8:12] = (len(cut) - PREFIX_SIZE).to_bytes(4, "big")
+    write_crc(cut)
+    assert code(a_log(), cut) == ErrorCode.INVALID_RECORD
 
 
 def test_what_clients_may_not_write() -> None:

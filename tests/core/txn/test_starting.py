@@ -116,7 +116,8 @@ def test_its_own_producer_may_do_so_and_repeat_it() -> None:
     old = script.in_state("Ongoing")
     first, again = (script.send(InitProducerId("t", 60_000, old)) for _ in range(2))
     script.end_targets()
-    assert script.answers[first] == script.answers[again] == script.init(old) == Producer(100, 2)
+    assert script.answers[first] == script.answers[again] == script.init(old) == Producer(100, 1)
+    assert script.state() == "Empty"  # not the CompleteAbort that it was: no end can be asked for again
 
 
 def test_a_stranger_does_not_abort_it() -> None:

@@ -21,13 +21,14 @@ def describe(
     names: dict[bytes, str] = {}
     members = []
     for member in group.members.values():
-        for topic_id in {topic_id for topic_id, _ in (*member.assigned, *member.target)}:
+        held = {*member.assigned, *member.pending_revocation}  # what it has not given back it still has
+        for topic_id in {topic_id for topic_id, _ in (*held, *member.target)}:
             name = topics.name_of(topic_id)
             if name is not None:
                 names[topic_id] = name
         members.append(ConsumerMemberDescription(
             member.member_id, member.instance_id, member.rack_id, member.epoch, member.client_id, member.client_host,
-            sorted(member.topic_names), member.regex, sorted(member.assigned), sorted(member.target),
+            sorted(member.topic_names), member.regex or "", sorted(held), sorted(member.target),
             member.classic is not None,
         ))
     return ConsumerGroupDescription(

@@ -56,7 +56,7 @@ class ClassicMembers:
     def _join(self, now_ms: int, event: JoinGroup, group: ConsumerGroup, out: list[Effect]) -> JoinResult:
         config = self._config
         if not config.group_min_session_timeout_ms <= event.session_timeout_ms <= config.group_max_session_timeout_ms:
-            raise Refused(ErrorCode.INVALID_SESSION_TIMEOUT, "")
+            return JoinResult(ErrorCode.INVALID_SESSION_TIMEOUT, event.member_id)
         member_id = event.member_id or f"{event.instance_id or event.client_id}-{event.unique}"
         if len(group.members) >= self._settings.config.max_size and member_id not in group.members:
             return JoinResult(ErrorCode.GROUP_MAX_SIZE_REACHED, "")
@@ -64,6 +64,8 @@ class ClassicMembers:
             raise Refused(ErrorCode.INCONSISTENT_GROUP_PROTOCOL, "")
         if not event.member_id and event.instance_id is None and event.api_version >= 4:
             return JoinResult(ErrorCode.MEMBER_ID_REQUIRED, member_id)
+        if event.instance_id is not None and event.member_id:
+            find_member(group, event.member_id, event.instance_id)  # before a subscription that can't be read
         protocol_name, metadata = event.protocols[0]
         try:
             subscription = read_subscription(metadata)

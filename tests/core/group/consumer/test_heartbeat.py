@@ -272,3 +272,12 @@ def test_slashes_in_names_are_kept_apart() -> None:
     script.enter("x/y%2F\0%")
     group = script.restarted().consumer_group()
     assert list(group.members) == ["x/y%2F\0%"]
+
+
+def test_what_a_member_has_not_given_back_is_described_as_its_own() -> None:
+    script = Consumers.of(t=2)
+    epoch = script.enter("a").member_epoch
+    script.enter("b")
+    assert len(script.beat("a", epoch).assignment) == 1
+    (first, _) = script.describe_consumers().members
+    assert (first.member_id, len(first.assigned), len(first.target)) == ("a", 2, 1)
