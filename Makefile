@@ -20,14 +20,20 @@ check: $(VENV)/.test  ## types, style, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-SHARED := compat_tests/scenarios compat_tests/wire
+# Alone: what depends on time; and the wire scenarios, whose last test looks at what the others covered.
+COMPAT := $(BIN)/python -m pytest -m 'compat and not soak'
+ALONE := $(COMPAT) --ignore=compat_tests/scenarios --ignore=compat_tests/wire
+SHARED := $(COMPAT) -n 2 --dist loadgroup compat_tests/scenarios
 
 compat: $(VENV)/.test  ## run the tests that need a JDK, Maven, Go, Node, Rust, kcat or root too; writes COMPATIBILITY.md
-	$(BIN)/python -m pytest -m 'compat and not soak' -n 2 --dist loadgroup --table COMPATIBILITY.md
+	$(ALONE)
+	$(COMPAT) compat_tests/wire
+	$(SHARED) --table COMPATIBILITY.md
 
 compat-short: $(VENV)/.test  ## the same, with most clients on FlyMQ alone, not on Apache Kafka too
-	$(BIN)/python -m pytest -m 'compat and not soak' $(SHARED:%=--ignore=%)
-	$(BIN)/python -m pytest -m 'compat and not soak' $(SHARED) --short -n 2 --dist loadgroup
+	$(ALONE)
+	$(COMPAT) compat_tests/wire
+	$(SHARED) --short
 
 SECONDS ?= 600
 SEED ?= 1

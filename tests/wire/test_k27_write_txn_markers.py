@@ -16,6 +16,7 @@ from .batches import a_batch
 from .client import Client
 from .conftest import Disk
 from .kit import Topic, a_name, a_topic, drop_topic, fetch, produce
+from .marks import deviates
 from .transactions import ABORT, COMMIT, Ledger, append, end, mark, marking
 
 OK = ErrorCode.NONE
@@ -81,6 +82,7 @@ def test_nothing_asked(client: Client) -> None:
     assert client.call(marking(a_topic(client), 7, COMMIT, indexes=()), 2).markers == []
 
 
+@deviates("Kafka says UNKNOWN_SERVER_ERROR where a request is not valid")
 def test_no_producer(client: Client) -> None:
     assert mark(client, a_topic(client), -1, COMMIT) == ErrorCode.INVALID_PRODUCER_ID_MAPPING
 
