@@ -1,7 +1,7 @@
 """The tests of tests/wire on two brokers: the same functions, another `address` below their `client`.
 
 A test is a scenario if its fixtures lead to `address` and none is of the embedded broker's inside; the others are
-counted in the summary. A test marked `deviates` must fail on Kafka; one in `unexplained.txt` may.
+counted in the summary. A test marked `deviates` must fail on Kafka.
 """
 
 from __future__ import annotations
@@ -112,7 +112,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     inside = [item for item in ours if INSIDE & set(item.fixturenames) or "client" not in item.fixturenames]
     config.stash[_left_out] = len({item.nodeid.rsplit("-", 1)[0] for item in inside})
     items[:] = [item for item in items if item not in set(inside)]
-    unexplained = set((HERE / "unexplained.txt").read_text(encoding="utf-8").splitlines())
     for item in set(ours) - set(inside):
         assert isinstance(item, pytest.Function)
         key = item.callspec.params.get("key")
@@ -121,8 +120,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         deviation = item.get_closest_marker("deviates")
         if deviation and item.callspec.params["target"] == "kafka":
             item.add_marker(pytest.mark.xfail(strict=True, reason=deviation.args[0]))
-        elif item.nodeid.partition("test_scenarios.py::")[2] in unexplained:
-            item.add_marker(pytest.mark.xfail(strict=False, reason="unexplained.txt: not looked into yet"))
     items.sort(key=lambda item: item.path == HERE / "test_coverage.py")  # last
 
 
