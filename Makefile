@@ -23,16 +23,19 @@ check: $(VENV)/.test  ## types, style, layers
 # Alone: what depends on time; and the wire scenarios, whose last test looks at what the others covered.
 COMPAT := $(BIN)/python -m pytest -m 'compat and not soak'
 ALONE := $(COMPAT) --ignore=compat_tests/scenarios --ignore=compat_tests/wire
+WIRE := $(COMPAT) compat_tests/wire
 SHARED := $(COMPAT) -n 2 --dist loadgroup compat_tests/scenarios
+RUNS := .compat_runs
 
 compat: $(VENV)/.test  ## run the tests that need a JDK, Maven, Go, Node, Rust, kcat or root too; writes COMPATIBILITY.md
-	$(ALONE)
-	$(COMPAT) compat_tests/wire
-	$(SHARED) --table COMPATIBILITY.md
+	@rm -f $(RUNS)
+	@failed=0; for tests in "$(ALONE)" "$(WIRE)" "$(SHARED)"; do \
+	  echo "$$tests"; eval "$$tests --runs $(RUNS)" || failed=1; done; \
+	$(BIN)/python -m compat_tests.matrix $(RUNS) > COMPATIBILITY.md; exit $$failed
 
 compat-short: $(VENV)/.test  ## the same, with most clients on FlyMQ alone, not on Apache Kafka too
 	$(ALONE)
-	$(COMPAT) compat_tests/wire
+	$(WIRE)
 	$(SHARED) --short
 
 SECONDS ?= 600

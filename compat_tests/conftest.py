@@ -3,7 +3,7 @@
 pytest -m compat --on flymq                  on one of them only (both, unless told)
 pytest -m compat --kafka jars                Kafka from its jars, also where Docker is (`docker`: never from them)
 pytest -m compat --bootstrap HOST:PORT       on a broker that runs already
-pytest -m compat --table COMPATIBILITY.md    write the table of what ran
+pytest -m compat --runs FILE                 add to a file how each scenario ended, for COMPATIBILITY.md
 pytest -m compat --short                     of the clients' scenarios on Kafka only those of one client
 """
 
@@ -37,12 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--kafka", choices=[targets.DOCKER, targets.JARS], help="How Kafka is run. Else: what is here.")
     group.addoption("--bootstrap", help="HOST:PORT of a broker that runs already; it is tested in place of those.")
     group.addoption("--short", action="store_true", help=f"Clients' scenarios run on Kafka with {SMOKE} only.")
-    group.addoption("--table", type=Path, help="File to write the table of clients and features to.")
+    group.addoption("--runs", type=Path, metavar="FILE", help="File to add to how each scenario ended.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # where several processes share the tests, the first one hears of all
-        config.pluginmanager.register(matrix.Recorder(config.getoption("--table")), "compat-table")
+        config.pluginmanager.register(matrix.Recorder(config.getoption("--runs")), "compat-table")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

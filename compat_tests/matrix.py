@@ -1,12 +1,16 @@
 """What ran, as a table: a row a client, a column a feature, FlyMQ beside Apache Kafka.
 
+`pytest --runs FILE` adds to a file how tests ended; `python -m compat_tests.matrix FILE` prints the page of them all.
+
 A test says where it belongs with `@pytest.mark.scenario(FEATURE, needs=[...])`, and `client=` where no driver runs it.
 The mark may stand at the module, the class and the test: the closest feature counts, and what any of them needs.
 """
 
 from __future__ import annotations
 
+import json
 import platform
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -79,13 +83,20 @@ class Recorder:
 
     def pytest_sessionfinish(self) -> None:
         if self._path is not None:
-            self._path.write_text(page(self.runs, self.not_compared))
+            with self._path.open("a") as file:
+                file.writelines(json.dumps(run) + "\n" for run in self.runs)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.runs:
             terminalreporter.write_line("\n".join(table(self.runs)))
         if self.not_compared:
             terminalreporter.write_line(self.not_compared, red=True, bold=True)
+
+
+def recorded(path: Path) -> list[Run]:
+    """What `Recorder` wrote; of a test that ran again, the last time."""
+    runs = [Run(*json.loads(line)) for line in path.read_text().splitlines()]
+    return list({run.test: run for run in runs}.values())
 
 
 def table(runs: Iterable[Run]) -> list[str]:
@@ -113,8 +124,8 @@ def _count(outcomes: list[str] | None) -> str:
     return f"{outcomes.count('passed')}/{len(outcomes)}"
 
 
-def page(runs: list[Run], not_compared: str | None = None) -> str:
-    """COMPATIBILITY.md; `not_compared`: that Kafka was not there, and why."""
+def page(runs: list[Run]) -> str:
+    """COMPATIBILITY.md"""
     on = {target: [run for run in runs if run.target == target] for target in (FLYMQ, KAFKA)}
     scenarios = {run.test.partition("[")[0] for run in runs}
     lacking = [
@@ -131,7 +142,7 @@ def page(runs: list[Run], not_compared: str | None = None) -> str:
         f" {len(on[KAFKA])} on Apache Kafka {KAFKA_VERSION}, with Python {platform.python_version()}.",
         "A cell is passed/run on FlyMQ · passed/run on Kafka.",
         "",
-        *([f"**{not_compared}**", ""] if not_compared else []),
+        *([] if on[KAFKA] else [f"**{NOT_COMPARED}**", ""]),
         *table(runs),
         "",
         "## What a client has no way to do",
@@ -152,3 +163,7 @@ def page(runs: list[Run], not_compared: str | None = None) -> str:
         *(failing or ["None."]),
         "",
     ])  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page(recorded(Path(sys.argv[1]))))

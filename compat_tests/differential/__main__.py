@@ -35,7 +35,9 @@ def main() -> int:
             print(f"seed {seed}, {len(finding.steps)} requests, shrunk to {len(shrunk.steps)}:")
             print("  " + "\n  ".join(shrunk.differences))
             print(f"  after {shrunk.steps[-1]}", flush=True)
-    print(f"{count} requests to both in {took:.0f} s: {count / took:.0f} a second; {len(found)} sequences differ")
+        for seed, finding in brokers.not_again:
+            print(f"seed {seed} differed once, not again: {finding.differences[0]}\n  after {finding.steps[-1]}")
+    print(f"{count} requests of {len(brokers.seeds)} seeds to both in {took:.0f} s; {len(found)} sequences differ")
     print(f"APIs x versions: {len(asked)} of {len(everything)} asked, {len(well)} answered without an error")
     missing = {"never asked": set(everything) - set(asked), "never without an error": set(asked) - set(well)}
     for title, pairs in missing.items():

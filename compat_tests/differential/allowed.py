@@ -69,6 +69,7 @@ UNORDERED: Final = {
     "DescribeProducers.topics.partitions.active_producers": "Kafka's order is that of a hash map",
     "CreatePartitions.results": "Kafka's order is that of a hash map",
     "ConsumerGroupHeartbeat.assignment.topic_partitions": "Kafka's order is that of a hash map",
+    "ConsumerGroupDescribe.groups.members.subscribed_topic_names": "Kafka's order is that of a hash map",
     "ConsumerGroupDescribe.groups.members.assignment.topic_partitions": "Kafka's order is that of a hash map",
     "ConsumerGroupDescribe.groups.members.target_assignment.topic_partitions": "Kafka's order is that of a hash map",
     "DeleteGroups.results": "Kafka answers first what needs no coordinator",
@@ -126,12 +127,15 @@ BY_NUMBER: Final = {
 }  # fmt: skip
 """Arrays of which only the length is compared."""
 
-SAME_CODES: Final = {
+SAME_VALUES: Final[dict[str, set[object]]] = {
     "Produce.responses.partition_responses.error_code": {48, 120},
     "TxnOffsetCommit.topics.partitions.error_code": {48, 120},
     "Fetch.responses.partitions.error_code": {3, 100},
+    "ConsumerGroupDescribe.groups.group_state": {"Assigning", "Reconciling"},
+    "ListGroups.groups.group_state": {"Assigning", "Reconciling"},
 }
-"""Kafka's sessions remember the name that a deleted topic's id had, and say UNKNOWN_TOPIC_OR_PARTITION of it.
+"""Kafka's sessions remember the name that a deleted topic's id had, and say UNKNOWN_TOPIC_OR_PARTITION of it. For a
+consumer group that a member has left it computes the target with the next heartbeat, FlyMQ at once.
 INVALID_TXN_STATE and TRANSACTION_ABORTABLE: Kafka verifies what several connections ask at one time together, and
 answers all of them as the first one's version understands it."""
 

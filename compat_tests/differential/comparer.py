@@ -134,11 +134,13 @@ class Comparison:
             self._say(path, left, right)
 
     def _is_allowed(self, path: str, left: Any, right: Any) -> bool:
-        return path in allowed.SAME_CODES and {left, right} <= allowed.SAME_CODES[path]
+        return path in allowed.SAME_VALUES and {left, right} <= allowed.SAME_VALUES[path]
 
     def _aborted(self, path: str, left: Any, right: Any) -> None:
-        """Of the transactions, those that begin in what was read."""
+        """Of the transactions, those that begin in what was read; none and null say the same where that is nothing."""
         read = batches(left.records or b"")
+        if not read and not left.aborted_transactions and not right.aborted_transactions:
+            return
         end = read[-1]["base_offset"] + read[-1]["last_offset_delta"] + 1 if read else 0
         ours, theirs = (
             None if side is None else [one for one in side if one.first_offset < end]

@@ -27,6 +27,7 @@ _REPLACED_WITHIN_S = 1.0
 _MAY_PARK = (11, 14)
 _READS = frozenset((2, 3, 9, 10, 15, 16, 23, 32, 35, 46, 60, 61, 65, 66, 69, 74, 75))
 _CHANGES_TOPICS = (3, 19, 20, 37)
+_OVER = frozenset((ErrorCode.REBALANCE_IN_PROGRESS, ErrorCode.UNKNOWN_MEMBER_ID))
 _NOT_YET = frozenset((14, 15, 16, 51))
 """Loading, no coordinator yet, concurrent transactions: what Kafka says while it is still at the request before."""
 
@@ -131,9 +132,10 @@ class Pair:
     def _compare(self, step: Step, messages: list[Message] | None) -> list[str]:
         clients = self._connections[step.connection]
         ours = self._receive(clients[0])
-        is_replaced = step.key in _MAY_PARK and getattr(ours, "error_code", 0) == ErrorCode.REBALANCE_IN_PROGRESS
-        if is_replaced and not self._readable(clients[1:], _REPLACED_WITHIN_S):
-            # By another request of the member: Kafka never answers then (docs/deviations.md).
+        is_over = step.key in _MAY_PARK and getattr(ours, "error_code", 0) in _OVER
+        if is_over and not self._readable(clients[1:], _REPLACED_WITHIN_S):
+            # Another request of the member replaces it, or the member leaves: Kafka never answers then
+            # (docs/deviations.md).
             self._drop(step.connection)
             return []
         theirs = self._receive(clients[1])
@@ -166,6 +168,8 @@ class Pair:
         """Wait until Kafka is where FlyMQ is: topics known to all its parts, transactions ended."""
         if step.key in _CHANGES_TOPICS:
             return self._settle_topics(step)
+        if step.key == 13:
+            return self._settle_group(step)
         if step.key in (22, 26) and step.fields["transactional_id"]:
             kafka = self._clients(0)[1]
             request = DescribeTransactionsRequest([step.fields["transactional_id"].replace("@", self._prefix)])
@@ -174,6 +178,12 @@ class Pair:
                 if "Prepare" not in kafka.call(request, 0).transaction_states[0].transaction_state:
                     break
         return []
+
+    def _settle_group(self, step: Step) -> list[str]:
+        """Without members, a group that waits for some has no time to wait for, but what ends it is a timer."""
+        fields = {"groups": [step.fields["group_id"]], "include_authorized_operations": False}
+        self._clients(0)
+        return self.run(Step(step.number, 0, 15, 5, fields))
 
     def _settle_topics(self, step: Step) -> list[str]:
         topics = [MetadataRequestTopic(name=name.replace("@", self._prefix)) for name in TOPICS]

@@ -31,7 +31,7 @@ _numbers = itertools.count(1)
 _SETTINGS = {
     "group.initial.rebalance.delay.ms": 0, "offsets.topic.num.partitions": 1, "transaction.state.log.num.partitions": 1,
     "group.consumer.assignment.interval.ms": 0, "log.retention.check.interval.ms": 86_400_000,
-    "offsets.retention.check.interval.ms": 86_400_000,
+    "offsets.retention.check.interval.ms": 86_400_000, "max.incremental.fetch.session.cache.slots": 1_000_000,
 }  # fmt: skip
 _FIRST: list[tuple[int, int, dict[str, object]]] = [
     (19, 7, {"topics": [{"name": name, "num_partitions": partitions, "replication_factor": 1, "assignments": [],
@@ -62,6 +62,10 @@ class Brokers:
     def __init__(self, ports: tuple[int, int]) -> None:
         self.ports = ports
         self.seen: Counter[tuple[int, int, bool]] = Counter()
+        self.seeds: list[int] = []
+        """Of the sequences that were played."""
+        self.not_again: list[tuple[int, Finding]] = []
+        """(seed, what differed, but not when the same sequence was played again: a matter of time)"""
         with Client(ports[0]) as flymq, Client(ports[1]) as kafka:
             rows = [client.call(ApiVersionsRequest("differential", "1"), 4).api_keys for client in (flymq, kafka)]
             for client in (flymq, kafka):
@@ -142,15 +146,18 @@ def both_brokers() -> Iterator[Brokers]:
 def search(
     brokers: Brokers, seed: int, requests: int, seconds: float, threads: int = 8, findings_max: int = 1
 ) -> list[tuple[int, Finding]]:
-    """Play sequences of seeds `seed`, `seed` + 1, ... until so many requests, seconds or findings: those found."""
+    """Play sequences of seeds `seed`, `seed` + 1, ... until so many requests, seconds or findings: those found, which
+    differ also when they are played again."""
     seeds, found, until = itertools.count(seed), list[tuple[int, Finding]](), time.monotonic() + seconds
+    enough = brokers.seen.total() + requests
 
     def work() -> None:
-        while time.monotonic() < until and brokers.seen.total() < requests and len(found) < findings_max:
+        while time.monotonic() < until and brokers.seen.total() < enough and len(found) < findings_max:
             number = next(seeds)
+            brokers.seeds.append(number)
             finding = brokers.play(Random(number))
             if finding is not None:
-                found.append((number, finding))
+                (found if brokers.replay(finding.steps) else brokers.not_again).append((number, finding))
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
     for worker in workers:

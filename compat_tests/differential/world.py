@@ -89,12 +89,16 @@ class World:
                 who, name, index = batch["mine"]
                 if who is not None:
                     self.written.setdefault(who, set()).add(name)
-                if partition.error_code == ErrorCode.NONE:
-                    self.sequences[who, name, index] = batch["producer"][2] + len(batch["times"])
+                id, epoch, sequence = batch["producer"]
+                if partition.error_code == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER:
+                    self.is_lost = True  # Kafka, which verified the producer for it, takes no later sequence first
+                is_new = sequence == self.sequences.get((who, name, index), 0)
+                if partition.error_code == ErrorCode.NONE and is_new:
+                    self.sequences[who, name, index] = sequence + len(batch["times"])
                 elif batch.get("is_due"):
                     self.is_lost = True
                 elif step.version >= _ADDS_PARTITIONS_FROM and who is not None and batch.get("transactional"):
-                    id, epoch, _ = batch["producer"]  # added, perhaps, before the log refused it
+                    # Added, perhaps, before the log refused it, or had it already.
                     self._owe(Due(who, (id, epoch), name, index, _ADDS_PARTITIONS_FROM))
 
     def _owe(self, due: Due) -> None:
@@ -175,6 +179,20 @@ class World:
             self.producers[who] = self.named("producer_id", answer.producer_id), answer.producer_epoch
             for known in [known for known in self.sequences if known[0] == who]:
                 del self.sequences[known]
+
+    def _learn_27(self, step: Step, answer: Any) -> None:
+        """Markers end what a transaction wrote, and leave the partition in it."""
+        for marker, told in zip(step.fields["markers"], answer.markers, strict=False):
+            producer = marker["producer_id"], marker["producer_epoch"]
+            for who in [who for who, known in self.producers.items() if who is not None and known == producer]:
+                for topic in told.topics:
+                    name = self.plain(topic.name)
+                    for result in topic.partitions:
+                        if name in self.written.get(who, ()) and result.error_code == ErrorCode.NONE:
+                            self._owe(Due(who, producer, name, result.partition_index, 11))
+
+    def has_consumers(self, group: str) -> bool:
+        return any(epoch for (of, _), epoch in self.epochs.items() if of == group)
 
     def _learn_68(self, step: Step, answer: Any) -> None:
         if answer.error_code == ErrorCode.NONE and isinstance(step.fields["member_id"], str):

@@ -77,6 +77,12 @@ def test_what_may_be_done_with_a_topic_that_is_not_there(client: Client) -> None
     assert there.topic_authorized_operations == missing.topic_authorized_operations > 0
 
 
+def test_where_an_id_is_asked_for_names_alone_do_not_count(client: Client) -> None:
+    by_id, by_name = a_topic(client), a_topic(client)
+    asked = [MetadataRequestTopic(topic_id=by_id.id), MetadataRequestTopic(name=by_name.name)]
+    assert [topic.name for topic in client.call(MetadataRequest(asked), 12).topics] == [by_id.name]
+
+
 @deviates("Metadata answers before the topic is there")
 def test_a_topic_made_anew_has_another_id(client: Client) -> None:
     topic = a_topic(client)

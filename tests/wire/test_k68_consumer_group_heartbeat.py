@@ -26,6 +26,7 @@ from flymq_protocol.errors import ErrorCode
 
 from .client import Client
 from .kit import Topic, a_name, a_topic, enter
+from .marks import deviates
 
 LEAVE, BACK_SOON = -1, -2
 
@@ -126,6 +127,14 @@ def test_refusals(client: Client) -> None:
         refused = beat(client, unknown, "m", epoch)
         assert (refused.error_code, refused.error_message) == (ErrorCode.GROUP_ID_NOT_FOUND, message)
     assert beat(client, "", "m", 1).error_message == "GroupId can't be empty."
+
+
+@deviates("a static member may join again under its member id")
+def test_a_static_member_joins_again(client: Client) -> None:
+    topic, group = a_topic(client), a_name("group")
+    enter(client, group, topic, instance_id="i")
+    again = beat(client, group, "m", 0, **{**FIRST, "instance_id": "i"})
+    assert again.error_code == ErrorCode.NONE
 
 
 def commit(client: Client, group: str, topic: Topic, member_id: str, epoch: int, version: int = 9) -> ErrorCode:

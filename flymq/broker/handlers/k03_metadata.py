@@ -11,6 +11,7 @@ Behaviour:
     * One broker, at its listener's advertised address or the one this client dialled.
     * A missing topic is created first and answered as existing, if the request allows it and
       auto.create.topics.enable is true; Kafka answers an error, and success when asked again.
+    * Where a topic is asked for by its id, those that have none are left out.
     * Asking for all creates nothing. Internal topics are always listed.
     * Answers are kept, encoded, until a topic changes.
 Errors:
@@ -67,8 +68,10 @@ def handle(ctx: RequestContext, request: MetadataRequest, services: Services) ->
 
 
 def _wanted(version: int, request: MetadataRequest) -> list[MetadataRequestTopic] | None:
-    """None for all topics."""
-    return request.topics if request.topics or version > 0 else None
+    """None for all topics. Where one is asked for by its id, only ids count."""
+    if not request.topics:
+        return request.topics if version > 0 else None
+    return [topic for topic in request.topics if topic.topic_id != ZERO_UUID] or request.topics
 
 
 # The bytes of the body do for every client: the correlation id is not among them.

@@ -200,7 +200,8 @@ class GroupShard:
 
     def _join(self, now_ms: int, event: JoinGroup) -> list[Effect]:
         out: list[Effect] = []
-        self._migration.make_classic_if_empty(event.group_id, now_ms, out)
+        if not event.member_id:  # who has one is none of its members: refused, as where there is no group
+            self._migration.make_classic_if_empty(event.group_id, now_ms, out)
         return out + self._join_classic(now_ms, event)
 
     def _topic_deleted(self, now_ms: int, event: TopicDeleted) -> list[Effect]:

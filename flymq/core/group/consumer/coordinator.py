@@ -278,12 +278,12 @@ class ConsumerGroups:
         changes.group_changed = True
 
     def assignor(self, group: ConsumerGroup) -> str:
-        """The one that most members ask for; where none does, the broker's first."""
+        """The one that most members ask for; of equals, the one that comes first in the broker's settings."""
         votes: dict[str, int] = {}
         for member in group.members.values():
             if member.assignor is not None:
                 votes[member.assignor] = votes.get(member.assignor, 0) + 1
-        return max(votes, key=votes.__getitem__) if votes else self._settings.config.assignors[0]
+        return max(self._settings.config.assignors, key=lambda name: votes.get(name, 0))
 
     def step(
         self, group: ConsumerGroup, member: ConsumerMember, owned: frozenset[Partition] | None, changes: Changes,

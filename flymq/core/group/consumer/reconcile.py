@@ -5,10 +5,15 @@
     2. Then it takes the target's epoch, and of the target what is free. Where something is not, it is
        UNRELEASED_PARTITIONS and tries again with each heartbeat; else STABLE.
 
-Source: CurrentAssignmentBuilder in Apache Kafka 4.
+A member that has nothing to do here, or has not given up yet, but subscribes to other topics now, is told at once
+that those which it left are not its own: the target may be older than that.
+
+Source: CurrentAssignmentBuilder in Apache Kafka 4.3.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from flymq.core.group.consumer.events import Partition
 from flymq.core.group.consumer.group import ConsumerGroup, ConsumerMember, MemberState
@@ -32,32 +37,41 @@ def reconcile(
     `owned` is what it says it owns, None where it doesn't say: then nothing counts as given up. `resubscribed`:
     its topics changed, though the target may be older.
     """
-    epoch = member.epoch
-    if member.state is STABLE and epoch == group.target_epoch and not resubscribed:
-        return False
-    if member.state is UNREVOKED:
-        if _owns_some(owned, member.pending_revocation):
-            return False
-        epoch += 1
-    target = member.target
-    if group.epoch > group.target_epoch:  # the target is being computed anew: nothing it unsubscribed from
-        subscribed = group.topics_of(member)
-        target = frozenset(partition for partition in target if topics.name_of(partition[0]) in subscribed)
     before = (member.epoch, member.state, member.assigned, member.pending_revocation)
-    _step(group, member, epoch, target, owned)
+    is_there = member.state is STABLE and member.epoch == group.target_epoch
+    if is_there or (member.state is UNREVOKED and _owns_some(owned, member.pending_revocation)):
+        if resubscribed:
+            _leave_topics(group, member, owned, topics)
+    else:
+        _advance(group, member, owned, topics)
     return before != (member.epoch, member.state, member.assigned, member.pending_revocation)
 
 
-def _step(
-    group: ConsumerGroup, member: ConsumerMember, epoch: int, target: frozenset[Partition],
-    owned: frozenset[Partition] | None,
+def _leave_topics(
+    group: ConsumerGroup, member: ConsumerMember, owned: frozenset[Partition] | None, topics: KnownTopics
 ) -> None:
-    kept = {partition: since for partition, since in member.assigned.items() if partition in target}
-    revoked = {partition: since for partition, since in member.assigned.items() if partition not in target}
+    kept, left = _split(member.assigned, lambda partition: _is_subscribed(group, member, partition, topics))
+    if not left:
+        return
+    member.assigned = kept
+    pending = member.pending_revocation | left
+    if _owns_some(owned, pending):
+        member.state = UNREVOKED
+        member.pending_revocation = pending
+    else:
+        group.release(member, left)
+
+
+def _advance(
+    group: ConsumerGroup, member: ConsumerMember, owned: frozenset[Partition] | None, topics: KnownTopics
+) -> None:
+    target = member.target
+    if group.epoch > group.target_epoch:  # the target is being computed anew: nothing it unsubscribed from
+        target = frozenset(partition for partition in target if _is_subscribed(group, member, partition, topics))
+    kept, revoked = _split(member.assigned, target.__contains__)
     group.release(member, member.pending_revocation)  # given up, or we would not be here
     if revoked and _owns_some(owned, revoked):
         member.state = UNREVOKED
-        member.advance_to(min(epoch, group.target_epoch))
         member.assigned = kept
         member.pending_revocation = revoked
         return
@@ -75,6 +89,21 @@ def _step(
     member.advance_to(group.target_epoch)
     member.assigned = kept
     member.pending_revocation = {}
+
+
+def _split(
+    assigned: dict[Partition, int], keeps: Callable[[Partition], bool]
+) -> tuple[dict[Partition, int], dict[Partition, int]]:
+    """What it keeps, and the rest."""
+    kept: dict[Partition, int] = {}
+    rest: dict[Partition, int] = {}
+    for partition, since in assigned.items():
+        (kept if keeps(partition) else rest)[partition] = since
+    return kept, rest
+
+
+def _is_subscribed(group: ConsumerGroup, member: ConsumerMember, partition: Partition, topics: KnownTopics) -> bool:
+    return topics.name_of(partition[0]) in group.topics_of(member)
 
 
 def _owns_some(owned: frozenset[Partition] | None, revoked: dict[Partition, int]) -> bool:

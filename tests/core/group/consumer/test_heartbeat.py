@@ -170,6 +170,30 @@ def test_what_a_member_unsubscribes_from_it_gives_up_before_the_next_target() ->
     assert client.owned == {(T, 0)}
 
 
+def test_what_a_member_unsubscribes_from_while_it_has_to_give_up_other_things() -> None:
+    script = Consumers.of(t=2, u=1)
+    script.enter("a", ("t", "u"))
+    script.enter("b")
+    assert script.beat("a", 1).assignment == [(T, 1), (U, 0)]
+    told = script.beat("a", 1, topic_names=frozenset("t"))
+    assert (told.member_epoch, told.assignment) == (1, of_t(1))
+    member = script.member("a")
+    assert (member.state, [*member.pending_revocation]) == (MemberState.UNREVOKED_PARTITIONS, [(T, 0), (U, 0)])
+    settled = script.beat("a", 1, owned=frozenset(of_t(1)))
+    assert (settled.member_epoch, script.member("a").state) == (3, MemberState.STABLE)
+
+
+def test_a_member_that_has_to_give_up_more_stays_at_its_epoch() -> None:
+    script = Consumers.of(t=3)
+    script.enter("a")
+    script.enter("b")
+    assert script.beat("a", 1).assignment == of_t(0, 1)
+    script.enter("c")
+    told = script.beat("a", 1, owned=frozenset(of_t(0, 1)))
+    assert (told.member_epoch, told.assignment) == (1, of_t(0))
+    assert script.beat("a", 1, owned=frozenset(of_t(0))).member_epoch == 3
+
+
 def test_too_many_members() -> None:
     script = Consumers.of(AT_ONCE._replace(max_size=1), t=2)
     script.enter("a")
@@ -186,6 +210,7 @@ def test_the_assignor_that_most_ask_for() -> None:
     assert script.describe_consumers().assignor == "range"
     assert script.member("a").target == {(T, 0), (T, 1), (U, 0), (U, 1)}
     script.enter("c", ("t", "u"), assignor="uniform")
+    assert script.describe_consumers().assignor == "uniform"  # of equals, the first of the settings
     script.enter("d", ("t", "u"), assignor="uniform")
     assert script.describe_consumers().assignor == "uniform"
 

@@ -43,6 +43,14 @@ def test_an_empty_classic_group_becomes_a_consumer_group_and_back() -> None:
     assert {key.split("/")[0] for key in script.rows} == {"offset"}  # the group is stored once it is stable
 
 
+def test_an_empty_consumer_group_stays_one_when_a_classic_member_is_refused() -> None:
+    script = Consumers.of(t=1)
+    script.enter("a")
+    script.beat("a", -1)
+    assert script.answers[script.join("somebody")].error == ErrorCode.UNKNOWN_MEMBER_ID
+    assert script.listed() == [("g", "consumer", "Empty")]
+
+
 @pytest.mark.parametrize("protocol", [EAGER, COOPERATIVE])
 def test_the_first_new_member_upgrades_and_the_last_downgrades(protocol: str) -> None:
     script, members = classic_group(protocol)
