@@ -6,10 +6,10 @@ import contextlib
 import itertools
 import json
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -159,11 +159,10 @@ def search(
             if finding is not None:
                 (found if brokers.replay(finding.steps) else brokers.not_again).append((number, finding))
 
-    workers = [threading.Thread(target=work) for _ in range(threads)]
+    with ThreadPoolExecutor(threads) as pool:
+        workers = [pool.submit(work) for _ in range(threads)]
     for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+        worker.result()
     return found
 
 
