@@ -55,9 +55,9 @@ def test_settings_become_the_images_variables() -> None:
     assert kafka_container._variable("group.initial.rebalance.delay.ms") == "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS"
 
 
-def test_the_table_says_that_nothing_was_compared(tmp_path: Path) -> None:
-    table = tmp_path / "table.md"
-    recorder = matrix.Recorder(table)
+def test_the_page_says_that_nothing_was_compared(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    recorder = matrix.Recorder(runs)
     for target, outcome, said in (
         ("flymq", "passed", None), (KAFKA, "skipped", ("file", 1, f"Skipped: {matrix.NOT_COMPARED}: {NO_JDK}")),
     ):  # fmt: skip
@@ -68,7 +68,17 @@ def test_the_table_says_that_nothing_was_compared(tmp_path: Path) -> None:
             )
         )  # fmt: skip
     recorder.pytest_sessionfinish()
-    page = table.read_text()
-    assert f"**NOT COMPARED WITH APACHE KAFKA: {NO_JDK}**" in page
+    assert recorder.not_compared == f"{matrix.NOT_COMPARED}: {NO_JDK}"
+    page = matrix.page(matrix.recorded(runs))
+    assert f"**{matrix.NOT_COMPARED}**" in page
     assert "| a client | 1/1 · - |" in page
     assert "## Failures\n\nNone." in page
+
+
+def test_of_runs_of_one_test_the_last_counts(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for outcome in ("failed", "passed"):
+        recorder = matrix.Recorder(runs)
+        recorder.runs.append(matrix.Run("a client", "produce", "flymq", "test[flymq]", outcome))
+        recorder.pytest_sessionfinish()
+    assert [run.outcome for run in matrix.recorded(runs)] == ["passed"]
