@@ -22,7 +22,7 @@ check: $(VENV)/.test  ## types, style, layers
 
 # Alone: what depends on time; and the wire scenarios, whose last test looks at what the others covered.
 COMPAT := $(BIN)/python -m pytest -m 'compat and not soak'
-ALONE := $(COMPAT) --ignore=compat_tests/scenarios --ignore=compat_tests/wire
+ALONE := $(COMPAT) tests compat_tests --ignore=compat_tests/scenarios --ignore=compat_tests/wire
 WIRE := $(COMPAT) compat_tests/wire
 SHARED := $(COMPAT) -n 2 --dist loadgroup compat_tests/scenarios
 RUNS := .compat_runs
@@ -58,12 +58,16 @@ $(VENV)/.run: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
+$(VENV)/.bench: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
+	@touch $@
+
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/.run
 
-bench: $(VENV)/.test  ## this machine's figures: CPU a GB, latency, start, memory
-	$(BIN)/python benchmarks/speed.py
+bench: $(VENV)/.bench  ## FlyMQ beside Apache Kafka on this machine, half an hour; needs a JDK, Maven and a C compiler
+	$(BIN)/python benchmarks/compare.py --json benchmarks/results.json --chart docs/benchmark.png --readme
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -113,6 +113,19 @@ def forgetting(topic: Topic, *indexes: int) -> list[ForgottenTopic]:
     return [ForgottenTopic(topic.name, topic.id, list(indexes))]
 
 
+def is_silent(client: Client) -> bool:
+    """Nothing comes for a moment."""
+    client.socket.settimeout(0.03)
+    try:
+        client.recv_frame()
+    except TimeoutError:
+        return True
+    else:
+        return False
+    finally:
+        client.socket.settimeout(TIMEOUT_S)
+
+
 def told(response: Any) -> dict[int, Any]:
     """Partition index -> what a Fetch answered about it."""
     return {data.partition_index: data for topic in response.responses for data in topic.partitions}

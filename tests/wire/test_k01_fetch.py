@@ -13,7 +13,20 @@ from flymq_protocol.errors import ErrorCode
 from .batches import a_batch, stored
 from .client import Client
 from .conftest import Disk
-from .kit import NO_ID, Topic, a_topic, drop_topic, fetch, fetching, forgetting, produce, producing, told, wanted
+from .kit import (
+    NO_ID,
+    Topic,
+    a_topic,
+    drop_topic,
+    fetch,
+    fetching,
+    forgetting,
+    is_silent,
+    produce,
+    producing,
+    told,
+    wanted,
+)
 from .marks import deviates
 
 OK = ErrorCode.NONE
@@ -197,19 +210,6 @@ def test_only_partitions_that_are_not_there_are_told_at_once(client: Client) -> 
 
 
 # -- waiting ------------------------------------------------------------------------------------------
-
-
-def is_silent(client: Client) -> bool:
-    """Nothing comes for a moment."""
-    client.socket.settimeout(0.03)
-    try:
-        client.recv_frame()
-    except TimeoutError:
-        return True
-    else:
-        return False
-    finally:
-        client.socket.settimeout(20)
 
 
 @pytest.mark.parametrize("max_wait_ms", [0, -1])

@@ -12,7 +12,7 @@ from flymq_protocol.errors import ErrorCode
 from .batches import LATER_THAN_ALL, a_batch, stored
 from .client import Client
 from .conftest import Disk
-from .kit import Topic, a_topic, fetch, fetching, list_offset, produce, producing, told, wanted
+from .kit import Topic, a_topic, fetch, fetching, is_silent, list_offset, produce, producing, told, wanted
 from .marks import deviates
 
 OK = ErrorCode.NONE
@@ -125,6 +125,7 @@ def test_what_is_not_durable_can_not_be_deleted(client: Client, other: Client, t
 @deviates("Told when its wait is over")
 def test_a_parked_fetch_below_the_new_start_is_told(client: Client, other: Client, topic: Topic) -> None:
     client.send(fetching(topic, wanted(0, 2), max_wait_ms=30_000, min_bytes=1 << 20), 18)
+    assert is_silent(client)
     assert delete(other, topic.name, 3) == (OK, 3)
     answer: Any = told(client.receive())[0]
     assert answer.error_code == ErrorCode.OFFSET_OUT_OF_RANGE
