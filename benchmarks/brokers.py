@@ -1,59 +1,137 @@
-"""A broker as a child process, pinned to one CPU, with its CPU time and memory read from outside."""
+"""Brokers to be measured: child processes pinned to one CPU, their CPU time and memory read from outside.
+
+`with FlyMQ(...)`, `with Kafka(...)` run from exec to SIGTERM; `ready_s` is from exec to the line that says it is ready.
+Clients are to be pinned to CLIENT_CPU: where broker and client share a CPU, their figures say nothing.
+"""
 
 from __future__ import annotations
 
+import base64
+import math
 import os
 import re
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import psutil
 
 CLIENT_CPU, BROKER_CPU = 0, 1
+KAFKA_VERSION = "4.3.1"
+# What Kafka's own start script gives it.
+KAFKA_JVM = (
+    "-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent",
+)  # fmt: skip
 
-_READY = re.compile(r"ready in (\d+) ms")
 
+class Given:
+    """A broker that runs already: nothing is known of its process."""
 
-class BrokerProcess:
-    """`flymq ARGS` from exec to SIGTERM. `ready_s` is from exec to the ready line, seen from outside."""
-
-    def __init__(self, args: Sequence[str], port: int = 19092) -> None:
-        self.bootstrap = f"127.0.0.1:{port}"
-        self._args = [str(Path(sys.executable).with_name("flymq")), *args, "--listen", self.bootstrap]
-        self.ready_s = 0.0
+    def __init__(self, bootstrap: str) -> None:
+        self.name = bootstrap
+        self.bootstrap = bootstrap
+        self.ready_s = math.nan
 
     def __enter__(self) -> Self:
-        started = time.perf_counter()
-        self._child = subprocess.Popen(self._args, stdout=subprocess.PIPE, text=True)
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(self._child.pid, {BROKER_CPU})
-        assert self._child.stdout is not None
-        for line in self._child.stdout:
-            if _READY.search(line):
-                break
-        else:
-            raise RuntimeError("the broker did not start")
-        self.ready_s = time.perf_counter() - started
-        self.process = psutil.Process(self._child.pid)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._child.terminate()
-        self._child.wait(20)
-        if self._child.stdout is not None:
-            self._child.stdout.close()
+    def __exit__(self, *_: object) -> None:
+        pass
 
     def cpu_s(self) -> float:
         """CPU seconds, user and system, of all its threads so far."""
+        return math.nan
+
+    def rss_mb(self) -> float:
+        return math.nan
+
+
+class _Child(Given):
+    def __init__(self, name: str, bootstrap: str, command: Sequence[str], ready: re.Pattern[str]) -> None:
+        super().__init__(bootstrap)
+        self.name = name
+        self._command = command
+        self._ready = ready
+
+    def __enter__(self) -> Self:
+        started = time.perf_counter()
+        self._child = subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=_pin_to_its_cpu
+        )
+        assert self._child.stdout is not None
+        said = []
+        for line in self._child.stdout:
+            said.append(line)
+            if self._ready.search(line):
+                break
+        else:
+            raise RuntimeError(f"{self.name} did not start. It said:\n{''.join(said)[-4000:]}")
+        self.ready_s = time.perf_counter() - started
+        self.process = psutil.Process(self._child.pid)
+        threading.Thread(target=self._child.stdout.read, daemon=True).start()  # a full pipe would stop it
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.terminate()
+        self._child.wait(60)
+
+    def cpu_s(self) -> float:
         times = self.process.cpu_times()
         return times.user + times.system
 
     def rss_mb(self) -> float:
         return self.process.memory_info().rss / 1e6
+
+
+class FlyMQ(_Child):
+    """`flymq ARGS`."""
+
+    def __init__(self, args: Sequence[str], port: int = 19092, name: str = "FlyMQ") -> None:
+        bootstrap = f"127.0.0.1:{port}"
+        command = [str(Path(sys.executable).with_name("flymq")), *args, "--listen", bootstrap]
+        super().__init__(name, bootstrap, command, re.compile(r"ready in (\d+) ms"))
+
+
+class Kafka(_Child):
+    """Apache Kafka, one node, from its jars: with its own defaults, but for `settings` and what one node must set."""
+
+    def __init__(self, folder: Path, port: int = 19192, settings: Mapping[str, object] | None = None) -> None:
+        from compat_tests import java_tools
+
+        replicated = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+        controller = f"127.0.0.1:{port + 1}"
+        bootstrap = f"127.0.0.1:{port}"
+        properties = {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@{controller}",
+            "listeners": f"PLAINTEXT://{bootstrap},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{bootstrap}",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": folder / "kafka",
+            **{f"{topic}.replication.factor": 1 for topic in replicated},
+            **{f"{topic}.min.isr": 1 for topic in replicated[1:]},
+            **(settings or {}),
+        }
+        file = folder / "server.properties"
+        file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+        if not (folder / "kafka").exists():
+            java_tools.run(java_tools.STORAGE, "format", f"--cluster-id={_new_id()}", "-c", str(file))
+        logs = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.log.kafka.server=info"
+        command = ["java", *KAFKA_JVM, *logs, "-cp", java_tools.class_path(), java_tools.BROKER, str(file)]
+        super().__init__("Kafka", bootstrap, command, re.compile("Kafka Server started"))
+
+
+def _pin_to_its_cpu() -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {BROKER_CPU})
+
+
+def _new_id() -> str:
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

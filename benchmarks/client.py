@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import psutil
-from child import CLIENT_CPU, BrokerProcess
+from brokers import CLIENT_CPU, FlyMQ
 from confluent_kafka import Producer
 from speed import create_topic, delete_topic, log_end
 
@@ -137,7 +137,7 @@ def our_read(bootstrap: str, topic: str, count: int) -> Rate:
         return counted(client.read(topic), count)
 
 
-def rates(bootstrap: str, broker: BrokerProcess, rounds: int, count: int) -> None:
+def rates(bootstrap: str, broker: FlyMQ, rounds: int, count: int) -> None:
     writers = {"kafka-python send": plain_send, "producer().send": our_send, "produce_many": our_produce_many}
     readers = {"kafka-python consumer": plain_consumer, "consumer": our_consumer, "read": our_read}
     for size in (1024, 100):
@@ -185,7 +185,7 @@ def first(bootstrap: str, topic: str) -> tuple[float, float]:
     return (done - made) * 1000, (made - started) * 1000
 
 
-def firsts(bootstrap: str, broker: BrokerProcess) -> None:
+def firsts(bootstrap: str, broker: FlyMQ) -> None:
     create_topic(broker, "first")
     fresh = [tuple(map(float, child("first", bootstrap, "first").split())) for _ in range(FIRST_TIMES + 1)]
     here = [first(bootstrap, "first") for _ in range(FIRST_TIMES + 1)]
@@ -220,7 +220,7 @@ def memory(kind: str, bootstrap: str, topic: str) -> tuple[float, float]:
     return (peak - started) / 1e6, (peak - imported) / 1e6
 
 
-def memories(bootstrap: str, broker: BrokerProcess) -> None:
+def memories(bootstrap: str, broker: FlyMQ) -> None:
     create_topic(broker, "memory")
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "queue.buffering.max.messages": 2_000_000})
     messages = [{"value": os.urandom(MEMORY_BYTES)} for _ in range(1000)]
@@ -322,7 +322,7 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {CLIENT_CPU})
     if set(parts) - {"dead"}:
-        with BrokerProcess(["dev"]) as broker:
+        with FlyMQ(["dev"]) as broker:
             if "rate" in parts:
                 rates(broker.bootstrap, broker, options.rounds, options.messages)
             if "first" in parts:

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from child import BrokerProcess
+from brokers import FlyMQ
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -62,7 +62,7 @@ def run(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     for name, value in settings.items():
         args += ["--set", f"{name}={value}"]
     # The cleaner inherits the broker's CPU: nothing is pinned here.
-    with BrokerProcess(args, port=19093) as broker:
+    with FlyMQ(args, port=19093) as broker:
         os.sched_setaffinity(broker.process.pid, os.sched_getaffinity(0))
         create(broker.bootstrap, options)
         watch = Watch(broker.process.pid)

@@ -12,14 +12,14 @@ import tempfile
 import time
 
 import click
-from child import BrokerProcess
+from brokers import FlyMQ
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 PORT = 19094
 
 
-def create(broker: BrokerProcess, topics: int, partitions: int) -> float:
+def create(broker: FlyMQ, topics: int, partitions: int) -> float:
     """Seconds that it took."""
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     began = time.perf_counter()
@@ -28,7 +28,7 @@ def create(broker: BrokerProcess, topics: int, partitions: int) -> float:
     return time.perf_counter() - began
 
 
-def fill(broker: BrokerProcess, topics: int, partitions: int) -> float:
+def fill(broker: FlyMQ, topics: int, partitions: int) -> float:
     """Seconds until every partition has a durable record."""
     producer = Producer({"bootstrap.servers": broker.bootstrap, "acks": "all", "linger.ms": 20})
     began = time.perf_counter()
@@ -41,7 +41,7 @@ def fill(broker: BrokerProcess, topics: int, partitions: int) -> float:
     return time.perf_counter() - began
 
 
-def told(broker: BrokerProcess) -> str:
+def told(broker: FlyMQ) -> str:
     return f"{broker.rss_mb():.0f} MB resident, {broker.process.num_fds()} file descriptors"
 
 
@@ -53,19 +53,19 @@ def main() -> None:
     each = options.partitions // options.topics
     with tempfile.TemporaryDirectory() as folder:
         args = ["serve", "--data-dir", folder]
-        with BrokerProcess(args, PORT) as broker:
+        with FlyMQ(args, PORT) as broker:
             created_s = create(broker, options.topics, each)
             click.echo(f"{options.topics} topics of {each} partitions: created in {created_s:.2f} s")
             click.echo(f"  empty: {told(broker)}")
-        with BrokerProcess(args, PORT) as broker:
+        with FlyMQ(args, PORT) as broker:
             click.echo(f"  started again in {broker.ready_s:.2f} s")
             click.echo(f"a record in each: {fill(broker, options.topics, each):.1f} s; {told(broker)}")
             began = time.perf_counter()
         click.echo(f"  stopped in {time.perf_counter() - began:.2f} s")
-        with BrokerProcess(args, PORT) as broker:
+        with FlyMQ(args, PORT) as broker:
             click.echo(f"  started again in {broker.ready_s:.2f} s; idle: {told(broker)}")
             broker.process.kill()
-        with BrokerProcess(args, PORT) as broker:
+        with FlyMQ(args, PORT) as broker:
             click.echo(f"  started after kill -9 in {broker.ready_s:.2f} s")
 
 
