@@ -142,7 +142,7 @@ class Notes:
         self.goals |= {(measure, goal.figure): goal for goal in goals}
 
 
-def started(folder: Path, name: str) -> Given:
+def broker_of(folder: Path, name: str) -> Given:
     """Not begun yet."""
     data = folder / name.replace(", ", "-")
     data.mkdir(exist_ok=True)
@@ -167,7 +167,7 @@ def run_starts(folder: Path, names: list[str], rounds: int, notes: Notes) -> Non
     goals = (less("ready ms", 1 / 18), less("idle RSS MB", 1 / 8))
     for number in range(rounds + 1):
         for name in names:
-            with started(folder, name) as broker:
+            with broker_of(folder, name) as broker:
                 ready_ms = broker.ready_s * 1000
                 time.sleep(2)
                 if number:
@@ -178,7 +178,7 @@ def run_first_records(folder: Path, names: list[str], rounds: int, notes: Notes)
     """Each with its own defaults; beside them a broker in memory."""
     dev = FlyMQ(["dev"], 19096, "flymq dev")
     with ExitStack() as stack:
-        for broker in [stack.enter_context(one) for one in (*(started(folder, name) for name in names), dev)]:
+        for broker in [stack.enter_context(one) for one in (*(broker_of(folder, name) for name in names), dev)]:
             m.create_topic(broker, "first")
             m.produce_one(broker, "first")
             for number in range(rounds + 1):
@@ -348,7 +348,7 @@ def main() -> None:
             names = [OURS, *([FSYNC] if any(row.ours == FSYNC for row in rows) else []), *others]
             with ExitStack() as stack:
                 brokers = {
-                    name: stack.enter_context(Given(name) if name == options.against else started(folder, name))
+                    name: stack.enter_context(Given(name) if name == options.against else broker_of(folder, name))
                     for name in names
                 }
                 run_measures(brokers, rows, options.rounds, min(WARM_UP_GB, 3 * options.gb), notes)

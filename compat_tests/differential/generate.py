@@ -160,12 +160,6 @@ class Drawing:
             id, epoch = self.pick((0, -1), (0, -1), (0, 0), session, session)
             fields["session_id"], fields["session_epoch"] = id, self.mostly(epoch, epoch + 1, 0, -1, odd=0.1)
 
-    def _special_3(self, fields: dict[str, Any]) -> None:
-        """Metadata: neither a name nor an id is something that Kafka fails at."""
-        for topic in fields["topics"] or ():
-            if topic["name"] is None and topic.get("topic_id", {}).get("hex") == "00" * 16:
-                topic["name"] = "@missing"
-
     def _special_2(self, fields: dict[str, Any]) -> None:
         """ListOffsets: Kafka finds the times of deleted records, as long as their segment is there."""
         for topic in fields["topics"]:
@@ -174,6 +168,12 @@ class Drawing:
                 is_open = one["timestamp"] == -3 and fields.get("isolation_level") == 1
                 if is_open or (topic["name"], one["partition_index"]) in self._world.deleted:
                     one["timestamp"] = self.pick(-1, -2)
+
+    def _special_3(self, fields: dict[str, Any]) -> None:
+        """Metadata: neither a name nor an id is something that Kafka fails at."""
+        for topic in fields["topics"] or ():
+            if topic["name"] is None and topic.get("topic_id", {}).get("hex") == "00" * 16:
+                topic["name"] = "@missing"
 
     def _special_21(self, fields: dict[str, Any]) -> None:
         """DeleteRecords: not of an open transaction; Kafka's last stable offset is then below the log's start."""
