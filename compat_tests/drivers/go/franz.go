@@ -168,7 +168,7 @@ func (f *franz) groups(ctx context.Context, c call) (any, error) {
 	switch c.Do {
 	case "list_groups":
 		found, err := f.admin.ListGroups(ctx)
-		return found.Groups(), err
+		return append([]string{}, found.Groups()...), err
 	case "describe_group":
 		return f.describeGroup(ctx, c)
 	case "delete_group":

@@ -30,7 +30,7 @@ func (s *saramaDriver) topics(c call) (any, error) {
 		return nil, s.admin.CreatePartitions(c.Topic, read[int32](c.Partitions), nil, false)
 	case "list_topics":
 		found, err := s.admin.ListTopics()
-		return slices.Collect(maps.Keys(found)), err
+		return slices.AppendSeq([]string{}, maps.Keys(found)), err
 	case "describe_topic":
 		found, err := s.admin.DescribeTopics([]string{c.Topic})
 		if err == nil {
@@ -137,7 +137,7 @@ func (s *saramaDriver) groups(c call) (any, error) {
 	switch c.Do {
 	case "list_groups":
 		found, err := s.admin.ListConsumerGroups()
-		return slices.Collect(maps.Keys(found)), err
+		return slices.AppendSeq([]string{}, maps.Keys(found)), err
 	case "describe_group":
 		found, err := s.admin.DescribeConsumerGroups([]string{c.Group})
 		if err == nil {
