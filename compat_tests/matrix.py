@@ -140,7 +140,7 @@ def page(runs: list[Run]) -> str:
         "",
         f"`make compat` wrote this page: {len(scenarios)} scenarios, {len(on[FLYMQ])} runs on FlyMQ {__version__} and"
         f" {len(on[KAFKA])} on Apache Kafka {KAFKA_VERSION}, with Python {platform.python_version()}.",
-        "A cell is passed/run on FlyMQ · passed/run on Kafka.",
+        "A cell is passed/run on FlyMQ · passed/run on Kafka; what is listed below as different counts as not passed.",
         "",
         *([] if on[KAFKA] else [f"**{NOT_COMPARED}**", ""]),
         *table(runs),
