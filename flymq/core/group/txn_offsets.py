@@ -6,6 +6,7 @@ Source: Kafka's OffsetMetadataManager.commitTransactionalOffset and replayEndTra
 from __future__ import annotations
 
 from flymq.core.effects import Effect, Reply, Write
+from flymq.core.group.consumer.group import ConsumerGroup
 from flymq.core.group.events import (
     CommittedOffset,
     CommitTxnOffsets,
@@ -81,7 +82,9 @@ class TxnOffsets:
 
 
 def _check(group: AnyGroup, event: CommitTxnOffsets) -> ErrorCode:
-    if event.generation_id < 0 and not event.member_id and event.instance_id is None:
-        return ErrorCode.NONE  # producers before v3 can't say where they belong
+    # Producers before v3 can't say where they belong.
+    says_nothing = event.generation_id == -1 if isinstance(group, ConsumerGroup) else event.generation_id < 0
+    if says_nothing and not event.member_id and event.instance_id is None:
+        return ErrorCode.NONE
     error = check_commit(group, event)
     return _SAID.get(error, error)

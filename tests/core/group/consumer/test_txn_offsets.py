@@ -17,6 +17,7 @@ def test_members_are_fenced_by_their_epoch_and_old_producers_are_not() -> None:
     assert script.commit_in_txn(7, 5, "a", 1, topic_id=T) == OK
     assert script.commit_in_txn(7, 6, "a", 2, topic_id=T) == ErrorCode.ILLEGAL_GENERATION
     assert script.commit_in_txn(7, 6, "ghost", 1, topic_id=T) == ErrorCode.UNKNOWN_MEMBER_ID
+    assert script.commit_in_txn(7, 6, "", -2, topic_id=T) == ErrorCode.UNKNOWN_MEMBER_ID
     script = script.restarted()  # type: ignore[assignment]
     script.end_txn(7, commit=True)
     assert script.offset(topic_id=T) == 5
