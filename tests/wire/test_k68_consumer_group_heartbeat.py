@@ -127,6 +127,8 @@ def test_refusals(client: Client) -> None:
         refused = beat(client, unknown, "m", epoch)
         assert (refused.error_code, refused.error_message) == (ErrorCode.GROUP_ID_NOT_FOUND, message)
     assert beat(client, "", "m", 1).error_message == "GroupId can't be empty."
+    away = beat(client, unknown, "", BACK_SOON, version=0, instance_id="i")  # a member that the broker was to name
+    assert away.error_code == ErrorCode.GROUP_ID_NOT_FOUND
 
 
 @deviates("a static member may join again under its member id")

@@ -20,12 +20,12 @@ from flymq_protocol.errors import ErrorCode
 
 def check_request(event: ConsumerHeartbeat, assignors: tuple[str, ...]) -> None:
     """Raises `Refused`: INVALID_REQUEST, UNSUPPORTED_ASSIGNOR, INVALID_REGULAR_EXPRESSION."""
+    epoch = event.member_epoch
+    if event.api_version >= 1 or epoch > 0 or epoch == LEAVE:
+        _not_empty(event.member_id, "MemberId")
     _not_empty(event.group_id, "GroupId")
     _not_empty(event.instance_id, "InstanceId")
     _not_empty(event.rack_id, "RackId")
-    epoch = event.member_epoch
-    if event.api_version >= 1 or epoch != 0:
-        _not_empty(event.member_id, "MemberId")
     if epoch == 0:
         if event.rebalance_timeout_ms == -1:
             raise _invalid("RebalanceTimeoutMs must be provided in first request.")
