@@ -6,7 +6,6 @@ Clients are to be pinned to CLIENT_CPU: where broker and client share a CPU, the
 
 from __future__ import annotations
 
-import base64
 import math
 import os
 import re
@@ -14,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -22,7 +20,6 @@ from typing import Self
 import psutil
 
 CLIENT_CPU, BROKER_CPU = 0, 1
-KAFKA_VERSION = "4.3.1"
 # What Kafka's own start script gives it.
 KAFKA_JVM = (
     "-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
@@ -103,35 +100,18 @@ class Kafka(_Child):
 
     def __init__(self, folder: Path, port: int = 19192, settings: Mapping[str, object] | None = None) -> None:
         from compat_tests import java_tools
+        from compat_tests.real_kafka import STARTED, format_storage, node_settings
 
-        replicated = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
-        controller = f"127.0.0.1:{port + 1}"
-        bootstrap = f"127.0.0.1:{port}"
-        properties = {
-            "process.roles": "broker,controller",
-            "node.id": 1,
-            "controller.quorum.voters": f"1@{controller}",
-            "listeners": f"PLAINTEXT://{bootstrap},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{bootstrap}",
-            "controller.listener.names": "CONTROLLER",
-            "log.dirs": folder / "kafka",
-            **{f"{topic}.replication.factor": 1 for topic in replicated},
-            **{f"{topic}.min.isr": 1 for topic in replicated[1:]},
-            **(settings or {}),
-        }
-        file = folder / "server.properties"
+        host, data, file = "127.0.0.1", folder / "kafka", folder / "server.properties"
+        properties = {**node_settings(host, port, port + 1, listen_on=host, data=data), **(settings or {})}
         file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-        if not (folder / "kafka").exists():
-            java_tools.run(java_tools.STORAGE, "format", f"--cluster-id={_new_id()}", "-c", str(file))
+        if not data.exists():
+            format_storage(file)
         logs = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.log.kafka.server=info"
         command = ["java", *KAFKA_JVM, *logs, "-cp", java_tools.class_path(), java_tools.BROKER, str(file)]
-        super().__init__("Kafka", bootstrap, command, re.compile("Kafka Server started"))
+        super().__init__("Kafka", f"{host}:{port}", command, re.compile(STARTED))
 
 
 def _pin_to_its_cpu() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {BROKER_CPU})
-
-
-def _new_id() -> str:
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

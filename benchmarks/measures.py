@@ -196,14 +196,14 @@ class Bench:
     def end_to_end(self, broker: Given, topic: str, count: int) -> Figures:
         """From a record's first byte sent to its being received by a fetch that waits for it."""
         create_topic(broker, topic)
-        produce_file = self._file("produce", produce_frame(topic)[0])
+        produce_bytes, error_at = produce_frame(topic)
         wanted = FetchPartition(partition=0, fetch_offset=_OFFSET_MARK, partition_max_bytes=1 << 20)
         request = FetchRequest(max_wait_ms=5000, min_bytes=1, topics=[FetchTopic(topic=topic, partitions=[wanted])])
         frame = bytes(encode_request(request, _FETCH_VERSION, 1, "bench"))
         offset_at = frame.index(_OFFSET_MARK.to_bytes(8, "big"))
         host, port = broker.bootstrap.split(":")
         _, _, p50, p99 = self._run(
-            "load", "end_to_end", host, port, count, produce_file, produce_frame(topic)[1],
+            "load", "end_to_end", host, port, count, self._file("produce", produce_bytes), error_at,
             self._file("fetch", frame), offset_at, 0,
         )  # fmt: skip
         assert log_end(broker, topic) == count

@@ -13,7 +13,7 @@ from testcontainers.core.docker_client import DockerClient
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from compat_tests.broker_process import free_port
-from compat_tests.real_kafka import STARTED, VERSION, node_settings
+from compat_tests.real_kafka import QUICK, STARTED, VERSION, node_settings
 
 IMAGE = f"apache/kafka:{VERSION}"
 _ASK_TIMEOUT_S = 5
@@ -49,7 +49,7 @@ class KafkaContainer:
         host = self._container.get_docker_client().host().replace("localhost", "127.0.0.1")
         self.bootstrap_servers = f"{host}:{port}"
         node = node_settings(host, port, free_port(), listen_on="0.0.0.0", data=_DATA)
-        for name, value in {**node, **(settings or {})}.items():
+        for name, value in {**node, **QUICK, **(settings or {})}.items():
             self._container.with_env(_variable(name), str(value))
         self._container.waiting_for(LogMessageWaitStrategy(STARTED).with_startup_timeout(_START_TIMEOUT_S))
 

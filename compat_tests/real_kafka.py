@@ -28,7 +28,7 @@ _LOG_CHARACTERS_TOLD = 4000
 
 
 def node_settings(host: str, port: int, controller_port: int, *, listen_on: str, data: object) -> dict[str, object]:
-    """Of a broker and controller in one process, which tells clients that it is at `host` and `port`."""
+    """What one node must set: broker and controller in one process, that tells clients it is at `host` and `port`."""
     replicated = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
     return {
         "process.roles": "broker,controller",
@@ -41,10 +41,22 @@ def node_settings(host: str, port: int, controller_port: int, *, listen_on: str,
         "log.dirs": data,
         **{f"{topic}.replication.factor": 1 for topic in replicated},
         **{f"{topic}.min.isr": 1 for topic in replicated[1:]},
-        "offsets.topic.num.partitions": 1,  # 50 take a second to create
-        "transaction.state.log.num.partitions": 1,
-        "group.initial.rebalance.delay.ms": 0,
     }
+
+
+QUICK: Mapping[str, object] = {
+    "offsets.topic.num.partitions": 1,  # 50 take a second to create
+    "transaction.state.log.num.partitions": 1,
+    "group.initial.rebalance.delay.ms": 0,
+}
+"""What tests set besides, so that they do not wait."""
+
+
+def format_storage(properties: Path) -> None:
+    """Of the node that this file describes, for a new cluster."""
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # "=": an id may begin with a hyphen.
+    java_tools.run(java_tools.STORAGE, "format", f"--cluster-id={cluster_id}", "-c", str(properties))
 
 
 class RealKafka:
@@ -60,7 +72,7 @@ class RealKafka:
         self._data = folder / "kafka-data"
         self._properties = folder / "server.properties"
         node = node_settings(host, port, free_port(), listen_on=host, data=self._data)
-        self._settings = {**node, **(settings or {})}
+        self._settings = {**node, **QUICK, **(settings or {})}
         self._lines: list[str] = []
         self._said = threading.Event()  # that it has started, or that it says no more
         self._started = False
@@ -72,9 +84,7 @@ class RealKafka:
     def __enter__(self) -> Self:
         self._properties.parent.mkdir(parents=True, exist_ok=True)
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in self._settings.items()))
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # "=": an id may begin with a hyphen.
-        java_tools.run(java_tools.STORAGE, "format", f"--cluster-id={cluster_id}", "-c", str(self._properties))
+        format_storage(self._properties)
         self._process = subprocess.Popen(
             java_tools.command(java_tools.BROKER, str(self._properties), java_options=[_SAY_WHEN_STARTED]),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(),

@@ -14,14 +14,12 @@ from pathlib import Path
 from random import Random
 
 from compat_tests.broker_process import BrokerProcess
+from compat_tests.coordinators import await_coordinators
 from compat_tests.differential.generate import draw
 from compat_tests.differential.pair import Finding, Pair
 from compat_tests.differential.requests import Step
 from compat_tests.real_kafka import RealKafka
-from flymq_protocol.api.k09_offset_fetch import OffsetFetchRequest
-from flymq_protocol.api.k10_find_coordinator import FindCoordinatorRequest
 from flymq_protocol.api.k18_api_versions import ApiVersionsRequest
-from flymq_protocol.api.k22_init_producer_id import InitProducerIdRequest
 from flymq_protocol.registry import API
 from tests.wire.client import Client
 
@@ -43,19 +41,6 @@ _LAST = {"topics": [{"name": name, "topic_id": {"hex": "00" * 16}} for name in (
          "timeout_ms": 30000}  # fmt: skip
 
 
-def _await_coordinators(client: Client) -> None:
-    """Kafka makes its internal topics when a coordinator is first asked for. Takes producer id 0, too: it reads as
-    "none"."""
-    until = time.monotonic() + 60
-    for kind in (0, 1):
-        while client.call(FindCoordinatorRequest("any", kind), 3).error_code:
-            assert time.monotonic() < until, "no coordinator"
-    while client.call(InitProducerIdRequest("any", 60000), 4).error_code:
-        assert time.monotonic() < until, "no coordinator of transactions"
-    while client.call(OffsetFetchRequest("any", []), 7).error_code:
-        assert time.monotonic() < until, "no coordinator of groups"
-
-
 class Brokers:
     """Both, with equal settings; what was asked of them."""
 
@@ -69,7 +54,7 @@ class Brokers:
         with Client(ports[0]) as flymq, Client(ports[1]) as kafka:
             rows = [client.call(ApiVersionsRequest("differential", "1"), 4).api_keys for client in (flymq, kafka)]
             for client in (flymq, kafka):
-                _await_coordinators(client)
+                await_coordinators(client)
         ours, theirs = ({row.api_key: (row.min_version, row.max_version) for row in side} for side in rows)
         self.versions = {
             key: (max(low, theirs[key][0], API[key].version_min), min(high, theirs[key][1]))

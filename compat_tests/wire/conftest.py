@@ -6,7 +6,6 @@ counted in the summary. A test marked `deviates` must fail on Kafka.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from importlib import import_module
@@ -16,12 +15,9 @@ from typing import Any
 
 import pytest
 
+from compat_tests.coordinators import await_coordinators
 from compat_tests.targets import Target
 from flymq.broker.handlers import HANDLERS
-from flymq_protocol.api.k09_offset_fetch import OffsetFetchRequest, OffsetFetchRequestGroup
-from flymq_protocol.api.k10_find_coordinator import FindCoordinatorRequest
-from flymq_protocol.api.k22_init_producer_id import InitProducerIdRequest
-from flymq_protocol.errors import ErrorCode
 from tests.wire.client import Client
 from tests.wire.conftest import client, other  # noqa: F401 - fixtures
 
@@ -34,7 +30,6 @@ ADVERTISED = {
 }
 INSIDE = {"broker", "disk", "ledger", "monkeypatch", "caplog"}
 """Fixtures that reach into the embedded broker."""
-_READY_TIMEOUT_S = 60.0
 _left_out = pytest.StashKey[int]()
 _passed = pytest.StashKey[bool]()
 
@@ -43,16 +38,8 @@ _passed = pytest.StashKey[bool]()
 def address(target: Target) -> tuple[str, int]:
     """Of a broker whose coordinators have loaded what they need."""
     host, port = target.bootstrap_servers.split(":")
-    deadline = time.monotonic() + _READY_TIMEOUT_S
     with Client(int(port), host=host) as asking:
-        for kind in (0, 1):
-            while asking.call(FindCoordinatorRequest("warm", kind), 3).error_code != ErrorCode.NONE:
-                assert time.monotonic() < deadline, "no coordinator"
-        fetching = OffsetFetchRequest(groups=[OffsetFetchRequestGroup("warm", topics=None)])
-        while asking.call(fetching, 8).groups[0].error_code != ErrorCode.NONE:
-            assert time.monotonic() < deadline, "the coordinator of groups does not load"
-        while asking.call(InitProducerIdRequest("warm", 60_000), 4).error_code != ErrorCode.NONE:
-            assert time.monotonic() < deadline, "the coordinator of transactions does not load"
+        await_coordinators(asking)
     return host, int(port)
 
 

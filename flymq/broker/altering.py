@@ -136,9 +136,7 @@ def _alter_topic(asked: Asked, services: Services, validate_only: bool) -> Token
         raise ResourceError(ErrorCode.INVALID_CONFIG, error.whole) from None
     if not asked.name:
         raise _invalid("Default topic resources are not allowed.")
-    illegal = why_illegal(asked.name)
-    if illegal is not None:
-        raise ResourceError(ErrorCode.INVALID_TOPIC_EXCEPTION, illegal)
+    _check_name(asked.name)
     planned = services.topics.plan_settings(latest, overrides)
     if isinstance(planned, TopicError):
         raise ResourceError(planned.code, planned.message)
@@ -152,10 +150,14 @@ def find_topic(name: str, services: Services) -> Topic:
     topic = services.topics.get(name)
     if topic is not None:
         return topic
+    _check_name(name)
+    raise _missing(name)
+
+
+def _check_name(name: str) -> None:
     illegal = why_illegal(name)
     if illegal is not None:
         raise ResourceError(ErrorCode.INVALID_TOPIC_EXCEPTION, illegal)
-    raise _missing(name)
 
 
 def _missing(name: str) -> ResourceError:

@@ -45,7 +45,11 @@ class Starting:
         has_next = event.claimed == txn.last != NOBODY and txn.producer.epoch < EPOCH_MAX
         if txn.is_exhausted and not has_next and event.new_producer_id < 0:
             return [Reply(event.token, NEEDS_PRODUCER_ID)]
-        self._next(now_ms, txn, event, has_next)
+        if not has_next:
+            _give_next(txn, event)
+        txn.become(State.EMPTY, now_ms)
+        txn.start_ms = -1
+        txn.timeout_ms = event.timeout_ms
         return [Write([(txn_key(txn.transactional_id), txn_value(txn))]), Reply(event.token, txn.producer)]
 
     def _first(self, now_ms: int, event: InitProducerId) -> list[Effect]:
@@ -56,15 +60,12 @@ class Starting:
         self._transactions[event.transactional_id] = txn
         return [Write([(txn_key(txn.transactional_id), txn_value(txn))]), Reply(event.token, producer)]
 
-    def _next(self, now_ms: int, txn: Transaction, event: InitProducerId, has_next: bool) -> None:
-        # Whoever did not say who it is may be somebody new: then the old one's retry is fenced.
-        if has_next:
-            pass
-        elif txn.is_exhausted:
-            txn.last = event.claimed
-            txn.producer = Producer(event.new_producer_id, 0)
-        else:
-            txn.bump(event.claimed)
-        txn.become(State.EMPTY, now_ms)
-        txn.start_ms = -1
-        txn.timeout_ms = event.timeout_ms
+
+def _give_next(txn: Transaction, event: InitProducerId) -> None:
+    """The next epoch, or, where those are used up, the new id. Whoever did not say who it is may be somebody new: then
+    the old one's retry is fenced."""
+    if txn.is_exhausted:
+        txn.last = event.claimed
+        txn.producer = Producer(event.new_producer_id, 0)
+    else:
+        txn.bump(event.claimed)
