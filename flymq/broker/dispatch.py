@@ -21,7 +21,7 @@ from flymq_protocol.registry import API, API_VERSIONS_KEY, response_header_versi
 _log = logging.getLogger("flymq.dispatch")
 
 _RESPONSE_HEAD = Struct(">ii")  # frame size, correlation id
-_RESPONSE_HEAD_FLEXIBLE = Struct(">iib")  # and an empty tag section
+_RESPONSE_HEAD_FLEXIBLE = Struct(">iix")  # and an empty tag section
 
 _REPEATED_KEYS = (1, 12)  # Fetch, Heartbeat
 _REMEMBERED_BYTES_MAX = 512
@@ -35,10 +35,11 @@ class Call:
     __slots__ = (
         "_encode",
         "decode",
-        "flexible_response",
         "handle",
+        "head_bytes",
         "key",
         "name",
+        "pack_head",
         "refuse",
         "response_class",
         "version",
@@ -54,7 +55,9 @@ class Call:
         self.decode = getattr(module, "decoder", request_class.decoder)(version)  # raises DECODE_FAILURES, too
         self._encode = self.response_class.encoder(version)
         self.refuse = getattr(module, "refuse", None)
-        self.flexible_response = response_header_version(row.key, version) == 1
+        head = _RESPONSE_HEAD_FLEXIBLE if response_header_version(row.key, version) == 1 else _RESPONSE_HEAD
+        self.pack_head = head.pack  # (frame size, correlation id)
+        self.head_bytes = head.size - 4  # as part of the frame's size
 
     def encode(self, out: list[Any], correlation_id: int, response: Any) -> int:
         """Append the response frame to `out`, as buffers to be written one after another; its bytes.
@@ -62,17 +65,14 @@ class Call:
         `response` may be a body that is encoded already.
         """
         parts = [response] if response.__class__ is bytes else self._encode(response)
-        size = len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
-        if self.flexible_response:
-            head = _RESPONSE_HEAD_FLEXIBLE.pack(size + 5, correlation_id, 0)
-        else:
-            head = _RESPONSE_HEAD.pack(size + 4, correlation_id)
+        size = self.head_bytes + (len(parts[0]) if len(parts) == 1 else sum(map(len, parts)))
+        head = self.pack_head(size, correlation_id)
         if len(parts) == 1:
             out.append(head + parts[0])
         else:
             out.append(head)
             out.extend(parts)
-        return size + len(head)
+        return size + 4
 
 
 class Route:
@@ -90,7 +90,9 @@ class Route:
         "encode",
         "handle",
         "has_tags",
+        "head_bytes",
         "id_size",
+        "pack_head",
         "raw_id",
         "response_class",
     )
@@ -107,6 +109,8 @@ class Route:
         self.handle = call.handle
         self.response_class = call.response_class
         self.encode = call.encode
+        self.pack_head = call.pack_head
+        self.head_bytes = call.head_bytes
 
 
 def _remembering(decode: Callable[[memoryview], Any]) -> Callable[[memoryview], Any]:

@@ -285,7 +285,6 @@ class Partitions:
         self._env = env
         self._logs = logs
         self._by_name: dict[str, list[Partition]] = {}
-        self._by_utf8: dict[bytes, list[Partition]] = {}
         self._by_id: dict[bytes, list[Partition]] = {}
         self._woken: dict[Partition, None] = {}
         self._wake_scheduled = False
@@ -298,13 +297,6 @@ class Partitions:
     def find(self, topic: str, index: int) -> Partition | None:
         """By topic name; None where there is no such partition."""
         partitions = self._by_name.get(topic)
-        if partitions is None or not 0 <= index < len(partitions):
-            return None
-        return partitions[index]
-
-    def find_utf8(self, topic: bytes, index: int) -> Partition | None:
-        """`find` with the name as it stands on the wire."""
-        partitions = self._by_utf8.get(topic)
         if partitions is None or not 0 <= index < len(partitions):
             return None
         return partitions[index]
@@ -347,7 +339,7 @@ class Partitions:
                     partition.opened(result, config)
                 else:
                     self._opened_offline(partition, result, config)
-            self._by_name[topic.name] = self._by_utf8[topic.name.encode()] = self._by_id[topic.id] = partitions
+            self._by_name[topic.name] = self._by_id[topic.id] = partitions
             done.complete()
 
         gather([self._logs.open(partition.ref, -1) for partition in partitions]).then(all_opened)
@@ -397,7 +389,7 @@ class Partitions:
         if partitions is None:
             return
         if self._by_name.get(topic.name) is partitions:
-            del self._by_name[topic.name], self._by_utf8[topic.name.encode()]
+            del self._by_name[topic.name]
         for partition in partitions:
             partition.close(Ended.DELETED)
         self._logs.drop(topic.id)

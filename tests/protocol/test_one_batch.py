@@ -17,10 +17,11 @@ from flymq_protocol.api.k00_produce import (
     TopicProduceResponse,
 )
 from flymq_protocol.errors import ProtocolError
-from flymq_protocol.one_batch import IDS_FROM_VERSION, as_request, decoder, encoder
+from flymq_protocol.one_batch import IDS_FROM_VERSION, Head, as_request, decoder
 from flymq_protocol.types import ZERO_UUID
 
 VERSIONS = range(ProduceRequest.MIN_VERSION, ProduceRequest.MAX_VERSION + 1)
+SHAPED = [version for version in VERSIONS if version >= 7]
 
 names = st.text(max_size=140)
 ids = st.binary(min_size=16, max_size=16)
@@ -89,18 +90,48 @@ def test_damaged_requests_are_read_alike(version: int) -> None:
     alike()
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", SHAPED)
 def test_the_shape_is_recognised(version: int) -> None:
     for size in (0, 1, 61, 126, 127, 128, 16_382, 16_383, 1 << 20, 1 << 22):
         topic = one_of_a_kind(version, "orders", b"\7" * 16, [PartitionProduceData(3, bytes(size))])
         body = ProduceRequest(None, -1, 30_000, [topic]).encode(version)
         found = decoder(version)(memoryview(body))
         assert isinstance(found, tuple)
-        assert found[:4] == (-1, 30_000, b"\7" * 16 if version >= IDS_FROM_VERSION else b"orders", 3)
-        assert len(found[4]) == size
+        head, records = found
+        name = b"\7" * 16 if version >= IDS_FROM_VERSION else b"orders"
+        assert (head.acks, head.timeout_ms, head.topic, head.index) == (-1, 30_000, name, 3)
+        assert len(records) == size
+
+
+@pytest.mark.parametrize("version", SHAPED)
+def test_a_head_is_read_once(version: int) -> None:
+    decode = decoder(version)
+
+    def head_of(name: str, index: int, size: int) -> Head:
+        topic = one_of_a_kind(version, name, name.encode() * 16, [PartitionProduceData(index, bytes(size))])
+        found = decode(memoryview(ProduceRequest(None, 1, 30_000, [topic]).encode(version)))
+        assert isinstance(found, tuple)
+        return found[0]
+
+    first = head_of("a", 0, 10)
+    assert head_of("a", 0, 100_000) is first
+    assert head_of("a", 1, 10) is not first
+    assert head_of("b", 0, 10) is not first
+    for index in range(5000):  # no memory without an end, whatever clients name
+        head_of("a", index, 1)
+    assert head_of("a", 0, 10) is not first
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@given(data=st.data())
+def test_what_was_read_before_changes_nothing(version: int, data: st.DataObject) -> None:
+    decode = decoder(version)
+    for body in data.draw(st.lists(bodies(version), max_size=4)):
+        found = decode(memoryview(body))
+        assert (as_request(version, found) if isinstance(found, tuple) else found) == outcome(version, body)
+
+
+@pytest.mark.parametrize("version", SHAPED)
 @given(name=st.text(max_size=40), topic_id=ids, index=int32s, offsets=st.tuples(int64s, int64s, int64s))
 def test_answers_are_written_alike(
     version: int, name: str, topic_id: bytes, index: int, offsets: tuple[int, int, int]
@@ -110,4 +141,4 @@ def test_answers_are_written_alike(
     response = ProduceResponse([TopicProduceResponse(name, topic_id, [result])])
     topic = topic_id if version >= IDS_FROM_VERSION else name.encode()
     if version < 9 or len(topic) < 127:
-        assert encoder(version)(topic, index, *offsets) == response.encode(version)
+        assert Head(version, 1, 0, topic, index).encode(*offsets) == response.encode(version)

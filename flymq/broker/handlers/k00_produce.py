@@ -54,7 +54,7 @@ from flymq_protocol.api.k00_produce import (
     TopicProduceResponse,
 )
 from flymq_protocol.errors import ErrorCode
-from flymq_protocol.one_batch import IDS_FROM_VERSION, OneBatch, as_request, decoder, encoder
+from flymq_protocol.one_batch import IDS_FROM_VERSION, Head, OneBatch, as_request, decoder
 from flymq_protocol.records.batch import (
     ATTRIBUTES_OFFSET,
     CODEC_MASK,
@@ -98,42 +98,39 @@ Append = Callable[[memoryview, int], Answer]
 Log = Callable[[memoryview, int, int], Answer]
 Waiting = list[tuple[PartitionProduceResponse, Token]]
 
-_ENCODERS = {version: encoder(version) for version in range(ProduceRequest.MIN_VERSION, ProduceRequest.MAX_VERSION + 1)}
-
 
 def handle(
     ctx: RequestContext, request: OneBatch | ProduceRequest, services: Services
 ) -> ProduceResponse | bytes | Pending | Hangup | None:
     if request.__class__ is not tuple:
         return _append_many(ctx, request, services)  # type: ignore[arg-type]
-    acks, timeout_ms, topic, index, records = request
-    version = ctx.api_version
-    partitions = services.partitions
-    if version >= IDS_FROM_VERSION:
-        partition = partitions.find_by_id(topic, index)
-    else:
-        partition = partitions.find_utf8(topic, index)
-    if (
-        partition is None
-        or not partition.log.config.is_plain
-        or partition.is_queueing
-        or not -1 <= acks <= 1
-        or version < _ZSTD_FROM_VERSION
-    ):
+    head, records = request
+    partition: Partition | None = head.found
+    if partition is None or partition.is_closed:
+        partition = head.found = _find(services, ctx.api_version, head)
+    if partition is None or not partition.log.config.is_plain or partition.is_queueing:
         try:
-            return _append_many(ctx, as_request(version, request), services)
+            return _append_many(ctx, as_request(ctx.api_version, request), services)
         except UnicodeDecodeError:
             return Hangup("a topic name that is not UTF-8")
     answer = partition.append(records, services.env.now_ms(), NO_TRANSACTION)
+    acks = head.acks
     if answer.__class__ is AppendPlan:
         log = partition.log
         if acks == 1 or (acks and answer.last_offset < log.high_watermark):
             append_time = answer.max_timestamp if log.config.log_append_time else -1
-            return _ENCODERS[version](topic, index, answer.base_offset, append_time, log.log_start)
+            return head.encode(answer.base_offset, append_time, log.log_start)
     waiting: Waiting = []
     results = [_result(partition, answer, acks, waiting)]
     ref = partition.ref
-    return _reply(ctx, services, acks, timeout_ms, [TopicProduceResponse(ref.topic, ref.topic_id, results)], waiting)
+    topics = [TopicProduceResponse(ref.topic, ref.topic_id, results)]
+    return _reply(ctx, services, acks, head.timeout_ms, topics, waiting)
+
+
+def _find(services: Services, version: int, head: Head) -> Partition | None:
+    if version >= IDS_FROM_VERSION:
+        return services.partitions.find_by_id(head.topic, head.index)
+    return services.partitions.find(head.topic.decode(errors="replace"), head.index)  # no topic is called so
 
 
 def _append_many(
@@ -392,8 +389,9 @@ def _is_zstd(records: Buffer) -> bool:
 def refuse(request: OneBatch | ProduceRequest, code: ErrorCode) -> ProduceResponse:
     """The same error for every partition."""
     if isinstance(request, tuple):
-        name, topic_id = request[2].decode(errors="replace"), request[2]
-        return ProduceResponse([TopicProduceResponse(name, topic_id, [PartitionProduceResponse(request[3], code, -1)])])
+        head, _ = request
+        rows = [PartitionProduceResponse(head.index, code, -1)]
+        return ProduceResponse([TopicProduceResponse(head.topic.decode(errors="replace"), head.topic, rows)])
     return ProduceResponse(
         [
             TopicProduceResponse(

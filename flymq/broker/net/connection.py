@@ -140,7 +140,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def _apply_frames(self) -> None:
         try:
-            self._keep_rest(*self._apply_whole_frames())
+            position, size = self._apply_whole_frames()
+            if position == self._filled and self._own is None:
+                self._filled = 0
+            else:
+                self._keep_rest(position, size)
         except ProtocolError as wrong:
             _log.info("closing the connection of %s: %s", self._client_host, wrong)
             self.close()
@@ -160,13 +164,14 @@ class Connection(asyncio.BufferedProtocol):
         view = self._view
         filled = self._filled
         routes = self._routes
+        size_max = self._server.request_bytes_max
         services = self._dispatcher.services
         slots = self._slots
         out = self._out
         position = size = 0
         while filled - position >= _SIZED_HEAD_BYTES:
             size, key_and_version, correlation_id, id_size = _unpack_head(view, position)
-            if not FIXED_HEAD_BYTES <= size <= self._server.request_bytes_max:
+            if not FIXED_HEAD_BYTES <= size <= size_max:
                 raise ProtocolError(f"a frame of {size} bytes")
             end = position + 4 + size
             if end > filled:
@@ -191,7 +196,11 @@ class Connection(asyncio.BufferedProtocol):
                 answer = self._dispatcher.failed(route.call, request)
             position = end
             kind = answer.__class__
-            if (kind is bytes or kind is route.response_class) and not slots:
+            if kind is bytes and not slots:  # as `Call.encode` does it
+                answer_size = route.head_bytes + len(answer)
+                out.append(route.pack_head(answer_size, correlation_id) + answer)
+                self._out_bytes += answer_size + 4
+            elif kind is route.response_class and not slots:
                 try:
                     self._out_bytes += route.encode(out, correlation_id, answer)
                 except Exception:
@@ -207,7 +216,7 @@ class Connection(asyncio.BufferedProtocol):
         else:
             if filled - position >= 4:
                 size = int.from_bytes(view[position : position + 4], "big", signed=True)
-                if not FIXED_HEAD_BYTES <= size <= self._server.request_bytes_max:
+                if not FIXED_HEAD_BYTES <= size <= size_max:
                     raise ProtocolError(f"a frame of {size} bytes")
         if self._is_producer and self._server.partitions.is_backlogged:
             self._stall()
@@ -339,15 +348,14 @@ class Connection(asyncio.BufferedProtocol):
         parts, size = out[:], self._out_bytes
         out.clear()
         self._out_bytes = 0
-        self._write(parts, size)
+        if _writev is None or self._is_unsent or len(parts) > _IOV_MAX:
+            self._transport.writelines(parts)
+            if not self._transport.get_write_buffer_size():
+                self._give_back()
+        else:
+            self._write(parts, size)
 
     def _write(self, out: list[Any], size: int) -> None:
-        transport = self._transport
-        if _writev is None or transport.get_write_buffer_size() or len(out) > _IOV_MAX:
-            transport.writelines(out)
-            if not transport.get_write_buffer_size():
-                self._give_back()
-            return
         try:
             written = _writev(self._fd, out)
         except BlockingIOError:
@@ -356,10 +364,11 @@ class Connection(asyncio.BufferedProtocol):
             self.abort()
             return
         if written < size:
-            transport.writelines(_after(out, written))
-            if transport.get_write_buffer_size():
+            self._transport.writelines(_after(out, written))
+            if self._transport.get_write_buffer_size():
                 return  # `resume_writing` gives the loans back
-        self._give_back()
+        if self._loans:
+            self._give_back()
 
     def _give_back(self) -> None:
         if self._loans:

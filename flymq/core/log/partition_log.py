@@ -197,7 +197,18 @@ class PartitionLog:
             producer = (producer_id, producer_epoch, sequence, last)
             added = (sequence, last, first_offset, last_offset, max_timestamp)
             undo = self.producers.add(producer_id, producer_epoch, added, now_ms)
-        roll = self._take_place(size, last_offset, max_timestamp, now_ms)
+        # What `_take_place` would find for nearly every batch, without a call.
+        used = self._segment_bytes
+        if (
+            used
+            and used + size <= config.segment_bytes
+            and last_offset - self._segment_base <= _OFFSET_DELTA_MAX
+            and 0 <= max_timestamp <= self._segment_first_timestamp + config.roll_ms_min
+        ):
+            roll = False
+            self._segment_bytes = used + size
+        else:
+            roll = self._take_place(size, last_offset, max_timestamp, now_ms)
         self.end = last_offset + 1
         plan = AppendPlan(batch, first_offset, last_offset, self.leader_epoch, max_timestamp, size, roll, producer)
         plan.undo = undo
