@@ -213,8 +213,13 @@ class Partition:
             return
         log.high_watermark = offset
         acks = self._acks
-        while acks and acks[0][0] < offset:
-            acks.popleft()[1].complete()
+        if acks:
+            ready = []
+            while acks and acks[0][0] < offset:
+                ready.append(acks.popleft()[1])
+            # Newest first: a connection answers in order, hence all of these when its oldest is ready, in one write.
+            for token in reversed(ready):
+                token.complete()
         if self.waiters:
             self._wake(self)
 
