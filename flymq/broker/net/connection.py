@@ -344,27 +344,23 @@ class Connection(asyncio.BufferedProtocol):
         out = self._out
         if not out or self._is_lost:
             return
-        # Copied first: a transport that sends at once may call `resume_writing`, and that answers more.
-        parts, size = out[:], self._out_bytes
-        out.clear()
+        size, written = self._out_bytes, 0
+        if _writev is not None and not self._is_unsent and len(out) <= _IOV_MAX:
+            try:
+                written = _writev(self._fd, out)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.abort()
+                return
         self._out_bytes = 0
-        if _writev is None or self._is_unsent or len(parts) > _IOV_MAX:
-            self._transport.writelines(parts)
-            if not self._transport.get_write_buffer_size():
-                self._give_back()
+        if written == size:
+            out.clear()
         else:
-            self._write(parts, size)
-
-    def _write(self, out: list[Any], size: int) -> None:
-        try:
-            written = _writev(self._fd, out)
-        except BlockingIOError:
-            written = 0
-        except OSError:
-            self.abort()
-            return
-        if written < size:
-            self._transport.writelines(_after(out, written))
+            # Cleared first: a transport that sends at once may call `resume_writing`, and that answers more.
+            parts = _after(out, written) if written else out[:]
+            out.clear()
+            self._transport.writelines(parts)
             if self._transport.get_write_buffer_size():
                 return  # `resume_writing` gives the loans back
         if self._loans:
