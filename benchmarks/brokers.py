@@ -34,6 +34,7 @@ class Given:
         self.name = bootstrap
         self.bootstrap = bootstrap
         self.ready_s = math.nan
+        self.data: Path | None = None  # its folder, where that is known
 
     def __enter__(self) -> Self:
         return self
@@ -46,6 +47,10 @@ class Given:
         return math.nan
 
     def rss_mb(self) -> float:
+        return math.nan
+
+    def read_bytes(self) -> float:
+        """What the disk read for it so far."""
         return math.nan
 
 
@@ -85,14 +90,18 @@ class _Child(Given):
     def rss_mb(self) -> float:
         return self.process.memory_info().rss / 1e6
 
+    def read_bytes(self) -> float:
+        return float(self.process.io_counters().read_bytes)
+
 
 class FlyMQ(_Child):
-    """`flymq ARGS`."""
+    """`flymq ARGS`; `data` is the folder that they name."""
 
-    def __init__(self, args: Sequence[str], port: int = 19092, name: str = "FlyMQ") -> None:
+    def __init__(self, args: Sequence[str], port: int = 19092, name: str = "FlyMQ", data: Path | None = None) -> None:
         bootstrap = f"127.0.0.1:{port}"
         command = [str(Path(sys.executable).with_name("flymq")), *args, "--listen", bootstrap]
         super().__init__(name, bootstrap, command, re.compile(r"ready in (\d+) ms"))
+        self.data = data
 
 
 class Kafka(_Child):
@@ -110,6 +119,15 @@ class Kafka(_Child):
         logs = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.log.kafka.server=info"
         command = ["java", *KAFKA_JVM, *logs, "-cp", java_tools.class_path(), java_tools.BROKER, str(file)]
         super().__init__("Kafka", f"{host}:{port}", command, re.compile(STARTED))
+        self.data = data
+
+
+class Floor(_Child):
+    """`load/floor.c`: what a broker cannot do without. It knows no topics."""
+
+    def __init__(self, program: Path, folder: Path, answer_bytes: int, port: int = 19292) -> None:
+        command = [str(program), str(port), str(folder / "floor.log"), str(answer_bytes)]
+        super().__init__("floor", f"127.0.0.1:{port}", command, re.compile("ready"))
 
 
 def _pin_to_its_cpu() -> None:

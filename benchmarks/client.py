@@ -28,7 +28,7 @@ from typing import Any
 import psutil
 from brokers import CLIENT_CPU, FlyMQ
 from confluent_kafka import Producer
-from speed import create_topic, delete_topic, log_end
+from measures import create_topic, delete_topic, log_end
 
 from flymq import FlyMQClient
 from flymq.client.errors import FlyMQError

@@ -7,6 +7,8 @@ Brokers run on one CPU, clients on the other. Kafka has the heap and the collect
 settings, but that deleted files go after a second. Both are warmed up with 1.5 GB and a round that is not counted.
 Rounds alternate between the brokers; figures are medians. Every measure checks that what it sent arrived.
 
+Beside requests of one record stands the floor: a server that does only what any broker must, so the kernel's share.
+
 Guest memory that was never touched costs many times more than a broker: it is written to first.
 """
 
@@ -22,108 +24,29 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import psutil
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT)]  # compat_tests, which know how to get Kafka
 
+import frames  # noqa: E402
 import measures as m  # noqa: E402
-from brokers import CLIENT_CPU, FlyMQ, Given, Kafka  # noqa: E402
-from measures import CPU_PER_GB, P50, P99, RATE, SPEED, Bench, Figures  # noqa: E402
+from brokers import CLIENT_CPU, Floor, FlyMQ, Given, Kafka  # noqa: E402
+from measures import Bench, Figures  # noqa: E402
+from rows import FLOOR, FSYNC, OURS, Goal, Measure, less, measures, of_new_brokers  # noqa: E402
 
 from compat_tests.real_kafka import VERSION as KAFKA_VERSION  # noqa: E402
 
 WARM_UP_GB = 1.5
-OURS = "FlyMQ"
-FSYNC = "FlyMQ, fsync"
-
-
-class Goal(NamedTuple):
-    """What the ratio to Kafka is to be."""
-
-    figure: str
-    at_least: bool
-    ratio: float
-
-    def is_met(self, ratio: float) -> bool:
-        return ratio >= self.ratio if self.at_least else ratio <= self.ratio
-
-    def __str__(self) -> str:
-        return f"{'>=' if self.at_least else '<='} {self.ratio:.2g}x"
-
-
-Run = Callable[[Given, str], Figures]
-"""Of a broker and a new topic's name."""
-
-
-class Measure(NamedTuple):
-    """`ours`: which of our brokers it is about."""
-
-    name: str
-    run: Run
-    goals: tuple[Goal, ...] = ()
-    ours: str = OURS
-
-
-def more(figure: str, ratio: float) -> Goal:
-    return Goal(figure, True, ratio)
-
-
-def less(figure: str, ratio: float) -> Goal:
-    return Goal(figure, False, ratio)
-
-
-def measures(bench: Bench, gigabytes: float) -> list[Measure]:
-    kb, hundred, text = m.values(1024), m.values(100), m.values(1024, text=True)
-
-    def produce(batch_bytes: int, messages: list[bytes], gb: float, **config: object) -> Run:
-        return lambda broker, topic: m.produce(broker, topic, gb, batch_bytes, messages, config)
-
-    def consume(messages: list[bytes], gb: float) -> Run:
-        def run(broker: Given, topic: str) -> Figures:
-            m.produce(broker, topic, gb, 64 * 1024, messages, {})
-            return bench.consume(broker, topic)
-
-        return run
-
-    def small(count: int, **how: int) -> Run:
-        return lambda broker, topic: bench.small_produces(broker, topic, count, **how)
-
-    fast = (more(SPEED, 2.5), less(CPU_PER_GB, 1 / 4))
-    rows = [
-        Measure("produce 1 KB, 64 KB batches", produce(64 * 1024, kb, gigabytes), fast),
-        Measure("produce 1 KB, 1 MB batches", produce(1_000_000, kb, gigabytes),
-                (more(SPEED, 2.5), less(CPU_PER_GB, 1 / 3))),
-        Measure("produce 1 KB, idempotent", produce(64 * 1024, kb, gigabytes, **{"enable.idempotence": True}), fast),
-        Measure("produce 1 KB, lz4", produce(64 * 1024, text, gigabytes, **{"compression.type": "lz4"}),
-                (more(SPEED, 1.5), less(CPU_PER_GB, 1 / 3))),
-        Measure("produce 100 B", produce(64 * 1024, hundred, gigabytes / 4),
-                (more(SPEED, 1.8), less(CPU_PER_GB, 1 / 4))),
-        Measure("produce 1 KB with fsync, Kafka without", produce(64 * 1024, kb, gigabytes), (more(SPEED, 1),), FSYNC),
-        Measure("transactions", m.transactions),
-        Measure("1,000 idle long polls", m.idle_polls),
-    ]  # fmt: skip
-    if bench.compiler is not None:
-        rows += [
-            Measure("consume 1 KB", consume(kb, gigabytes), (more(SPEED, 1.2), less(CPU_PER_GB, 0.6))),
-            Measure("consume 100 B", consume(hundred, gigabytes / 4), (more(SPEED, 1.2), less(CPU_PER_GB, 0.6))),
-            Measure("one message acknowledged", small(5_000), (less(P50, 0.5), less(P99, 0.4), more(RATE, 2.5))),
-            Measure("one message, end to end", lambda broker, topic: bench.end_to_end(broker, topic, 3_000),
-                    (less(P50, 0.7), less(P99, 0.2))),
-            Measure("1 KB requests, 5 in flight", small(20_000, in_flight=5), (more(RATE, 4),)),
-            Measure("1 KB requests, 100 in flight", small(30_000, in_flight=100), (more(RATE, 8),)),
-            Measure("1 KB requests, 50 connections", small(30_000, connections=50), (more(RATE, 1.8),)),
-            Measure("1 KB requests, 1,000 connections", small(30_000, connections=1000)),
-            Measure("1 KB requests, 1,000 partitions", small(20_000, in_flight=5, partitions=1000)),
-            Measure("offset commits, 5 in flight",
-                    lambda broker, topic: bench.offset_commits(broker, topic, 10_000, connections=1, in_flight=5)),
-        ]  # fmt: skip
-    return rows
+WRITTEN_GB_MIN = 3.0  # before memory is looked at
+# Joining a group is timed by the first record of a new one, of brokers with their own defaults.
+AT_ONCE: Mapping[str, object] = {"group.initial.rebalance.delay.ms": 0}
+NONE: Mapping[str, object] = {}
+NEW_BROKERS_MAX = 3  # whose memory is looked at: it hardly differs
 
 
 # -- running --------------------------------------------------------------------------------------
@@ -144,15 +67,16 @@ class Notes:
         self.goals |= {(measure, goal.figure): goal for goal in goals}
 
 
-def broker_of(folder: Path, name: str) -> Given:
-    """Not begun yet."""
+def broker_of(folder: Path, name: str, settings: Mapping[str, object] = NONE) -> Given:
+    """Not begun yet. `settings`: of Kafka's names, for whichever broker it is."""
     data = folder / name.replace(", ", "-")
-    data.mkdir(exist_ok=True)
+    data.mkdir(parents=True, exist_ok=True)
     if name == "Kafka":
-        return Kafka(data, settings={"log.segment.delete.delay.ms": 1000})
+        return Kafka(data, settings={"log.segment.delete.delay.ms": 1000, **settings})
     durability = "fsync" if name == FSYNC else "os"
     port = 19094 if name == FSYNC else 19092
-    return FlyMQ(["serve", "--data-dir", str(data), "--set", f"flymq.durability={durability}"], port, name)
+    flags = [f"--set={key}={value}" for key, value in {"flymq.durability": durability, **settings}.items()]
+    return FlyMQ(["serve", "--data-dir", str(data), *flags], port, name, data)
 
 
 def touch_memory(folder: Path, gigabytes: float) -> None:
@@ -176,6 +100,20 @@ def run_starts(folder: Path, names: list[str], rounds: int, notes: Notes) -> Non
                     notes.note("start", name, {"ready ms": ready_ms, "idle RSS MB": broker.rss_mb()}, goals)
 
 
+def run_memory(
+    folder: Path, names: list[str], rows: Mapping[str, Callable[[Given], Figures]], rounds: int, notes: Notes
+) -> None:
+    """Each row of a broker that has done nothing before: one that has reuses memory, and seems to need none."""
+    for _ in range(min(rounds, NEW_BROKERS_MAX)):
+        for row, memory in rows.items():
+            for name in names:
+                with broker_of(folder / "new", name, AT_ONCE) as broker:
+                    figures = memory(broker)
+                shutil.rmtree(folder / "new")
+                notes.note(row, name, figures)
+                say(f"{row}: {name}: {told(figures)}")
+
+
 def run_first_records(folder: Path, names: list[str], rounds: int, notes: Notes) -> None:
     """Each with its own defaults; beside them a broker in memory."""
     dev = FlyMQ(["dev"], 19096, "flymq dev")
@@ -190,26 +128,40 @@ def run_first_records(folder: Path, names: list[str], rounds: int, notes: Notes)
 
 
 def run_measures(
-    brokers: dict[str, Given], rows: list[Measure], rounds: int, gigabytes: float, notes: Notes
+    bench: Bench, brokers: dict[str, Given], rows: list[Measure], rounds: int, gigabytes: float, notes: Notes
 ) -> None:
-    kb = m.values(1024)
-    for broker in brokers.values():
-        m.produce(broker, "warm-up", gigabytes, 64 * 1024, kb, {})
-        m.delete_topic(broker, "warm-up")
+    if bench.compiler is not None:
+        for name in brokers.keys() - {FLOOR}:
+            write(bench, brokers[name], gigabytes)
     for number in range(rounds + 1):
         for index, row in enumerate(rows):
-            names = [name for name in brokers if name not in (OURS, FSYNC) or name == row.ours]
+            names = [name for name in brokers if row.is_about(name)]
             for name in names if number % 2 else reversed(names):
                 topic = f"t{index}-{number}"
-                figures = row.run(brokers[name], topic)
-                m.delete_topic(brokers[name], topic)
+                figures = row.run_on(brokers[name], topic)
                 if number:
                     notes.note(row.name, name, figures, row.goals)
-                told = ", ".join(f"{value:.2f} {figure}" for figure, value in figures.items())
-                say(f"round {number or 'of warming up'}: {row.name}: {name}: {told}")
-    for name, broker in brokers.items():
-        if name != FSYNC:
-            notes.note("memory after all that", name, {"RSS MB": broker.rss_mb()}, (less("RSS MB", 1 / 12),))
+                say(f"round {number or 'of warming up'}: {row.name}: {name}: {told(figures)}")
+
+
+def run_memory_after(bench: Bench, brokers: dict[str, Given], notes: Notes) -> None:
+    compared = [broker for name, broker in brokers.items() if name not in (FSYNC, FLOOR)]
+    for broker in compared:
+        write(bench, broker, WRITTEN_GB_MIN - bench.written_gb.get(broker.name, 0.0))
+    least = min(bench.written_gb[broker.name] for broker in compared)
+    for broker in compared:
+        goals = (less("RSS MB", 1 / 12),)
+        notes.note(f"memory after all that, {least:.1f} GB written", broker.name, {"RSS MB": broker.rss_mb()}, goals)
+
+
+def write(bench: Bench, broker: Given, gigabytes: float) -> None:
+    if gigabytes > 0:
+        bench.produce(broker, "written", gigabytes, 64 * 1024, m.values(1024), {})
+        m.delete_topic(broker, "written")
+
+
+def told(figures: Figures) -> str:
+    return ", ".join(f"{value:.2f} {figure}" for figure, value in figures.items())
 
 
 # -- what it says ---------------------------------------------------------------------------------
@@ -217,17 +169,23 @@ def run_measures(
 
 def table(notes: Notes, against: str) -> list[str]:
     """Lines of Markdown."""
-    lines = [f"| measure | figure | FlyMQ | {against} | ratio | goal |", "|---|---|---|---|---|---|"]
+    lines = [f"| measure | figure | FlyMQ | {against} | floor | ratio | goal |", "|---|---|---|---|---|---|---|"]
     for (measure, figure), by_broker in notes.results.items():
-        ours, theirs = (_told(by_broker.get(name, [])) for name in (OURS, against))
+        columns = [_spread(by_broker.get(name, [])) for name in (OURS, against, FLOOR)]
         ratio = ratio_of(by_broker, against)
-        goal = notes.goals.get((measure, figure))
-        verdict = "" if goal is None or math.isnan(ratio) else f"{goal} {'met' if goal.is_met(ratio) else '**missed**'}"
-        lines.append(f"| {measure} | {figure} | {ours} | {theirs} | {'' if math.isnan(ratio) else f'{ratio:.2f}'} |"
-                     f" {verdict} |")  # fmt: skip
-        for name in by_broker.keys() - {OURS, against}:
-            lines.append(f"| {measure}, {name} | {figure} | {_told(by_broker[name])} | | | |")
+        columns.append("" if math.isnan(ratio) else f"{ratio:.2f}")
+        columns.append(_verdict(notes.goals.get((measure, figure)), ratio, by_broker.get(OURS, [])))
+        lines.append(" | ".join([f"| {measure}", figure, *columns]) + " |")
+        for name in by_broker.keys() - {OURS, against, FLOOR}:
+            lines.append(f"| {measure}, {name} | {figure} | {_spread(by_broker[name])} | | | | |")
     return lines
+
+
+def _verdict(goal: Goal | None, ratio: float, ours: list[float]) -> str:
+    if goal is None:
+        return ""
+    value = ratio if goal.is_ratio else statistics.median(ours or [math.nan])
+    return "" if math.isnan(value) else f"{goal} {'met' if goal.is_met(value) else '**missed**'}"
 
 
 def ratio_of(by_broker: dict[str, list[float]], against: str) -> float:
@@ -237,7 +195,7 @@ def ratio_of(by_broker: dict[str, list[float]], against: str) -> float:
     return statistics.median(ratios) if ratios else math.nan
 
 
-def _told(values: list[float]) -> str:
+def _spread(values: list[float]) -> str:
     if not values or math.isnan(values[0]):
         return ""
     return f"{_figure(statistics.median(values))} ({_figure(min(values))}-{_figure(max(values))})"
@@ -281,17 +239,17 @@ def draw(notes: Notes, against: str, path: Path) -> None:
     for (measure, figure), by_broker in notes.results.items():
         ratio = ratio_of(by_broker, against)
         if not math.isnan(ratio) and ratio > 0:
-            is_rate = figure.endswith("/s") and "CPU" not in figure
-            bars.append((f"{measure}: {figure}", ratio if is_rate else 1 / ratio))
-    figure, axes = pyplot.subplots(figsize=(9, 0.28 * len(bars) + 1))
+            is_better_high = (figure.endswith("/s") and "CPU" not in figure) or figure.startswith("share")
+            bars.append((f"{measure}: {figure}", ratio if is_better_high else 1 / ratio))
+    drawing, axes = pyplot.subplots(figsize=(9, 0.28 * len(bars) + 1))
     names, factors = zip(*reversed(bars), strict=True)
     axes.barh(names, factors, color=["#2a7" if factor >= 1 else "#c44" for factor in factors])
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xlabel(f"times better than {against} {KAFKA_VERSION if against == 'Kafka' else ''}")
     axes.tick_params(labelsize=8)
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    drawing.tight_layout()
+    drawing.savefig(path, dpi=120)
 
 
 def write_readme(lines: list[str]) -> None:
@@ -338,22 +296,32 @@ def main() -> None:
     with scratch() as folder:
         bench = Bench(folder)
         if bench.compiler is None:
-            say("No C compiler: small requests and consuming are left out. On Debian: apt install gcc")
+            say("No C compiler: most measures are left out. On Debian: apt install gcc")
         rows = [row for row in measures(bench, options.gb) if is_wanted(row.name)]
         startable = [OURS, *(name for name in others if name == "Kafka")]
         if is_wanted("start"):
             run_starts(folder, startable, options.rounds, notes)
+        new = {name: run for name, run in of_new_brokers().items() if is_wanted(name)}
+        run_memory(folder, startable, new, options.rounds, notes)
         if is_wanted("first record"):
             run_first_records(folder, startable, options.rounds, notes)
-        if rows:
-            touch_memory(folder, 4 * options.gb)
+        wants_memory = bench.compiler is not None and is_wanted("memory after")
+        if rows or wants_memory:
+            touch_memory(folder, 8 * options.gb)
             names = [OURS, *([FSYNC] if any(row.ours == FSYNC for row in rows) else []), *others]
             with ExitStack() as stack:
                 brokers = {
-                    name: stack.enter_context(Given(name) if name == options.against else broker_of(folder, name))
+                    name: stack.enter_context(
+                        Given(name) if name == options.against else broker_of(folder, name, AT_ONCE)
+                    )
                     for name in names
                 }
-                run_measures(brokers, rows, options.rounds, min(WARM_UP_GB, 3 * options.gb), notes)
+                if any(row.floor for row in rows):
+                    floor = Floor(bench.program("floor"), folder, frames.produce("t00-0").answer_bytes)
+                    brokers[FLOOR] = stack.enter_context(floor)
+                run_measures(bench, brokers, rows, options.rounds, min(WARM_UP_GB, 3 * options.gb), notes)
+                if wants_memory:
+                    run_memory_after(bench, brokers, notes)
     lines = table(notes, against)
     print("\n".join(lines))  # noqa: T201
     if options.json:

@@ -1,0 +1,80 @@
+"""How much a consumer that reads old data slows a producer at the tail."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import frames
+from brokers import Given
+from measures import GB, P50, P99, RATE, SPEED, Bench, Figures, create_topic, delete_topic, log_end, values
+
+SHARE = "share, producer at half its rate"
+SHARE_AT_FULL_RATE = "share, producer at its full rate"
+RECORDS = 62  # of 1 KB: a batch that fills 64 KB
+IN_FLIGHT = 5
+ALONE_S = 2.0
+
+
+def reader(bench: Bench, broker: Given, topic: str, gigabytes: float) -> Figures:
+    """A producer beside a consumer of old data, which is on the disk alone and is read as fast as can be.
+
+    Shares are of the bytes that the producer sends, beside the reader and without it. Both clients have one CPU, so the
+    producer is a cheap one, batches of 64 KB made before, 5 in flight: the two together leave half of their CPU idle.
+
+    The broker has one CPU too. A producer and a reader that both ask for all of it may have half each, and are no
+    slower for one another than two producers would be: so the share at full rate is told, but it is the producer that
+    sends half of what it could alone that a reader must leave in peace. Its requests are timed from when they were due.
+
+    Nothing where the broker's folder is not known, or is one that never leaves memory.
+    """
+    if broker.data is None:
+        return {}
+    bench.produce(broker, topic, gigabytes, 1_000_000, values(1024), {})
+
+    def produce(while_: Callable[[], object], per_second: float = 0) -> Figures:
+        tail = f"{topic}-tail"
+        create_topic(broker, tail)
+        done, figures = bench.requests_during(
+            while_, broker, frames.produce(tail, RECORDS), in_flight=IN_FLIGHT, per_second=per_second
+        )
+        arrived = log_end(broker, tail)
+        delete_topic(broker, tail)
+        assert done * RECORDS <= arrived <= (done + IN_FLIGHT) * RECORDS, (done, arrived)
+        return figures
+
+    speeds = []
+
+    def read_old() -> None:
+        speeds.append(bench.consume(broker, topic)[SPEED])
+
+    full = produce(lambda: time.sleep(ALONE_S))
+    half = full[RATE] / 2
+    alone = produce(lambda: time.sleep(ALONE_S), half)
+    forget(broker)
+    read_before = broker.read_bytes()
+    beside = produce(read_old, half)
+    if broker.read_bytes() - read_before < gigabytes * GB / 2:
+        return {}
+    forget(broker)
+    full_beside = produce(read_old)
+    return {
+        SHARE: beside[RATE] / alone[RATE],
+        SHARE_AT_FULL_RATE: full_beside[RATE] / full[RATE],
+        f"{P50}, alone": alone[P50],
+        f"{P50}, beside": beside[P50],
+        f"{P99}, alone": alone[P99],
+        f"{P99}, beside": beside[P99],
+        "reader MB/s": speeds[0],
+    }
+
+
+def forget(broker: Given) -> None:
+    """Write the broker's segments to the disk and drop them from the page cache."""
+    assert broker.data is not None
+    for path in broker.data.rglob("*.log"):
+        with suppress(FileNotFoundError), path.open("rb") as file:  # one of a deleted topic may go meanwhile
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
