@@ -24,7 +24,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -42,7 +42,6 @@ from rows import FLOOR, FSYNC, OURS, Goal, Measure, less, measures, of_new_broke
 from compat_tests.real_kafka import VERSION as KAFKA_VERSION  # noqa: E402
 
 WARM_UP_GB = 1.5
-WRITTEN_GB_MIN = 3.0  # before memory is looked at
 # Joining a group is timed by the first record of a new one, of brokers with their own defaults.
 AT_ONCE: Mapping[str, object] = {"group.initial.rebalance.delay.ms": 0}
 NONE: Mapping[str, object] = {}
@@ -100,18 +99,16 @@ def run_starts(folder: Path, names: list[str], rounds: int, notes: Notes) -> Non
                     notes.note("start", name, {"ready ms": ready_ms, "idle RSS MB": broker.rss_mb()}, goals)
 
 
-def run_memory(
-    folder: Path, names: list[str], rows: Mapping[str, Callable[[Given], Figures]], rounds: int, notes: Notes
-) -> None:
+def run_memory(folder: Path, names: list[str], rows: list[Measure], rounds: int, notes: Notes) -> None:
     """Each row of a broker that has done nothing before: one that has reuses memory, and seems to need none."""
     for _ in range(min(rounds, NEW_BROKERS_MAX)):
-        for row, memory in rows.items():
+        for row in rows:
             for name in names:
                 with broker_of(folder / "new", name, AT_ONCE) as broker:
-                    figures = memory(broker)
+                    figures = row.run(broker, "memory")
                 shutil.rmtree(folder / "new")
-                notes.note(row, name, figures)
-                say(f"{row}: {name}: {told(figures)}")
+                notes.note(row.name, name, figures, row.goals)
+                say(f"{row.name}: {name}: {told(figures)}")
 
 
 def run_first_records(folder: Path, names: list[str], rounds: int, notes: Notes) -> None:
@@ -130,9 +127,10 @@ def run_first_records(folder: Path, names: list[str], rounds: int, notes: Notes)
 def run_measures(
     bench: Bench, brokers: dict[str, Given], rows: list[Measure], rounds: int, gigabytes: float, notes: Notes
 ) -> None:
+    bench.written_gb.clear()  # of brokers that were here before
     if bench.compiler is not None:
         for name in brokers.keys() - {FLOOR}:
-            write(bench, brokers[name], gigabytes)
+            bench.write(brokers[name], gigabytes)
     for number in range(rounds + 1):
         for index, row in enumerate(rows):
             names = [name for name in brokers if row.is_about(name)]
@@ -142,22 +140,10 @@ def run_measures(
                 if number:
                     notes.note(row.name, name, figures, row.goals)
                 say(f"round {number or 'of warming up'}: {row.name}: {name}: {told(figures)}")
-
-
-def run_memory_after(bench: Bench, brokers: dict[str, Given], notes: Notes) -> None:
-    compared = [broker for name, broker in brokers.items() if name not in (FSYNC, FLOOR)]
-    for broker in compared:
-        write(bench, broker, WRITTEN_GB_MIN - bench.written_gb.get(broker.name, 0.0))
-    least = min(bench.written_gb[broker.name] for broker in compared)
-    for broker in compared:
-        goals = (less("RSS MB", 1 / 12),)
-        notes.note(f"memory after all that, {least:.1f} GB written", broker.name, {"RSS MB": broker.rss_mb()}, goals)
-
-
-def write(bench: Bench, broker: Given, gigabytes: float) -> None:
-    if gigabytes > 0:
-        bench.produce(broker, "written", gigabytes, 64 * 1024, m.values(1024), {})
-        m.delete_topic(broker, "written")
+    compared = [name for name in brokers if name not in (FSYNC, FLOOR)]
+    least = min(bench.written_gb.get(name, 0.0) for name in compared)
+    for name in compared:
+        notes.note(f"memory after all that, {least:.1f} GB written", name, {"RSS MB": brokers[name].rss_mb()})
 
 
 def told(figures: Figures) -> str:
@@ -301,13 +287,13 @@ def main() -> None:
         startable = [OURS, *(name for name in others if name == "Kafka")]
         if is_wanted("start"):
             run_starts(folder, startable, options.rounds, notes)
-        new = {name: run for name, run in of_new_brokers().items() if is_wanted(name)}
+        new = [row for row in of_new_brokers(bench) if is_wanted(row.name)]
+        if rows or new:
+            touch_memory(folder, 8 * options.gb)
         run_memory(folder, startable, new, options.rounds, notes)
         if is_wanted("first record"):
             run_first_records(folder, startable, options.rounds, notes)
-        wants_memory = bench.compiler is not None and is_wanted("memory after")
-        if rows or wants_memory:
-            touch_memory(folder, 8 * options.gb)
+        if rows:
             names = [OURS, *([FSYNC] if any(row.ours == FSYNC for row in rows) else []), *others]
             with ExitStack() as stack:
                 brokers = {
@@ -320,8 +306,6 @@ def main() -> None:
                     floor = Floor(bench.program("floor"), folder, frames.produce("t00-0").answer_bytes)
                     brokers[FLOOR] = stack.enter_context(floor)
                 run_measures(bench, brokers, rows, options.rounds, min(WARM_UP_GB, 3 * options.gb), notes)
-                if wants_memory:
-                    run_memory_after(bench, brokers, notes)
     lines = table(notes, against)
     print("\n".join(lines))  # noqa: T201
     if options.json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cold
@@ -87,10 +87,14 @@ def measures(bench: Bench, gigabytes: float) -> list[Measure]:
     return rows
 
 
-def of_new_brokers() -> Mapping[str, Callable[[Given], Figures]]:
-    rows: dict[str, Callable[[Given], Figures]] = {"memory of 5,000 groups": groups.memory}
+def of_new_brokers(bench: Bench) -> list[Measure]:
+    """Of memory, each to be taken of a broker that has done nothing else."""
+    rows = [Measure("memory of 5,000 groups", lambda broker, _: groups.memory(broker))]
     if connections.can_open(connections.MANY):
-        rows["memory of 10,000 idle connections"] = connections.memory
+        rows.append(Measure("memory of 10,000 idle connections", lambda broker, _: connections.memory(broker)))
+    if bench.compiler is not None:
+        rows.append(Measure("memory after 3 GB were written", lambda broker, _: bench.memory_after(broker, 3),
+                            (less("RSS MB", 1 / 12),)))  # fmt: skip
     return rows
 
 

@@ -44,16 +44,16 @@ static void die(const char *what) {
 static int listen_at(int port) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int s = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+    int s = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
     if (s < 0 || setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one)) die("socket");
     if (bind(s, (struct sockaddr *)&address, sizeof address) || listen(s, 1024)) die("listen");
     return s;
 }
 
-static void accept_one(int listener, int poll) {
+static int accept_one(int listener, int poll) {
     int s = accept4(listener, NULL, NULL, SOCK_NONBLOCK), one = 1;
     if (s < 0) {
-        if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) return;
+        if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) return 0;
         die("accept");
     }
     Connection *c = calloc(1, sizeof *c);
@@ -63,6 +63,7 @@ static void accept_one(int listener, int poll) {
     if (setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one)) die("TCP_NODELAY");
     if (epoll_ctl(poll, EPOLL_CTL_ADD, s, &event)) die("epoll_ctl");
     server.connections++;
+    return 1;
 }
 
 static uint32_t be32(const uint8_t *at) {
@@ -133,7 +134,7 @@ int main(int argc, char **argv) {
         if (ready < 0 && errno != EINTR) die("epoll_wait");
         for (int i = 0; i < ready; i++) {
             if (events[i].data.ptr) serve(events[i].data.ptr);
-            else accept_one(listener, poll);
+            else while (accept_one(listener, poll)); /* all: who waits here is not answered meanwhile */
         }
     }
 }
