@@ -133,7 +133,7 @@ def run_measures(
             bench.write(brokers[name], gigabytes)
     for number in range(rounds + 1):
         for index, row in enumerate(rows):
-            names = [name for name in brokers if row.is_about(name)]
+            names = [name for name, broker in brokers.items() if row.is_about(broker)]
             for name in names if number % 2 else reversed(names):
                 topic = f"t{index}-{number}"
                 figures = row.run_on(brokers[name], topic)

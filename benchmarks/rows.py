@@ -36,18 +36,24 @@ class Goal(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """`ours`: which of our brokers it is about. `floor`: how the floor is asked the same, which has no topics."""
+    """`ours`: which of our brokers it is about. `floor`: how the floor is asked the same, which has no topics.
+
+    `needs_data`: the broker's folder must be known.
+    """
 
     name: str
     run: Run
     goals: tuple[Goal, ...] = ()
     ours: str = OURS
     floor: Run | None = None
+    needs_data: bool = False
 
-    def is_about(self, broker: str) -> bool:
-        if broker == FLOOR:
+    def is_about(self, broker: Given) -> bool:
+        if broker.name == FLOOR:
             return self.floor is not None
-        return broker not in (OURS, FSYNC) or broker == self.ours
+        if self.needs_data and broker.data is None:
+            return False
+        return broker.name not in (OURS, FSYNC) or broker.name == self.ours
 
     def run_on(self, broker: Given, topic: str) -> Figures:
         if broker.name == FLOOR:
@@ -83,6 +89,7 @@ def measures(bench: Bench, gigabytes: float) -> list[Measure]:
             "a cold reader beside a producer",
             lambda broker, topic: cold.reader(bench, broker, topic, 2 * gigabytes),
             (Goal(cold.SHARE, True, 0.75, is_ratio=False),),
+            needs_data=True,
         ))  # fmt: skip
     return rows
 
