@@ -16,6 +16,7 @@ if sys.platform != "win32":
     import resource
 
 _RWF_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
+_PROBED_BYTES_MIN = 128 * 1024
 
 
 def _missing(*_: Any) -> Any:
@@ -43,6 +44,7 @@ class Files:
         self.pread = getattr(os, "pread", _missing)
         self._preadv: Callable[..., int] = getattr(os, "preadv", _missing)
         self._nowait_flag = _RWF_NOWAIT
+        self._probe = bytearray(1)
 
     def host_name(self) -> str:
         """Of this machine: whose lock it is, where folders are shared."""
@@ -63,11 +65,16 @@ class Files:
     def read_cached(self, fd: int, buffer: memoryview, position: int) -> int:
         """Fill `buffer` from the page cache: bytes read, possibly too few; -1 where nothing is cached.
 
+        A long read is tried at its end first. The kernel reads ahead in spite of RWF_NOWAIT, and a disk that is quick
+        enough keeps the call going to the end: a consumer of old data would take its time from everybody else's.
+
         Where the kernel or the file system has no RWF_NOWAIT (macOS, some network and overlay file
         systems) this waits for the disk: a hop to a thread would cost every cached read more.
         """
         if self._nowait_flag:
             try:
+                if len(buffer) >= _PROBED_BYTES_MIN:
+                    self._preadv(fd, [self._probe], position + len(buffer) - 1, self._nowait_flag)
                 return self._preadv(fd, [buffer], position, self._nowait_flag)
             except BlockingIOError:
                 return -1

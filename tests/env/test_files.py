@@ -39,6 +39,23 @@ def test_a_cold_read_says_so(files: Files) -> None:
     assert files.read_cached(0, memoryview(bytearray(1)), 0) == -1
 
 
+def test_a_long_read_is_tried_at_its_end_first(files: Files) -> None:
+    asked = []
+
+    def cold_end(fd: int, buffers: list[memoryview], position: int, flag: int = 0) -> int:
+        asked.append((len(buffers[0]), position))
+        if position + len(buffers[0]) > 1000:
+            raise BlockingIOError
+        return len(buffers[0])
+
+    files._preadv = cold_end
+    files._nowait_flag = 1
+    assert files.read_cached(0, memoryview(bytearray(1 << 20)), 500) == -1
+    assert asked == [(1, 500 + (1 << 20) - 1)]
+    assert files.read_cached(0, memoryview(bytearray(100)), 500) == 100
+    assert asked[1:] == [(100, 500)]
+
+
 def test_without_nowait_a_read_waits(files: Files) -> None:
     flags = []
 
