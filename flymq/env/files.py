@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,9 @@ if sys.platform != "win32":
     import resource
 
 _RWF_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
-_PROBED_BYTES_MIN = 128 * 1024
+_LONG_READ_BYTES = 256 * 1024
+_CACHED_BYTES_PER_NS_MIN = 2
+_SKIPS = 16
 
 
 def _missing(*_: Any) -> Any:
@@ -44,7 +47,7 @@ class Files:
         self.pread = getattr(os, "pread", _missing)
         self._preadv: Callable[..., int] = getattr(os, "preadv", _missing)
         self._nowait_flag = _RWF_NOWAIT
-        self._probe = bytearray(1)
+        self._skips: dict[int, int] = {}  # file descriptor -> how many long reads of it are called cold
 
     def host_name(self) -> str:
         """Of this machine: whose lock it is, where folders are shared."""
@@ -63,26 +66,36 @@ class Files:
         return done
 
     def read_cached(self, fd: int, buffer: memoryview, position: int) -> int:
-        """Fill `buffer` from the page cache: bytes read, possibly too few; -1 where nothing is cached.
+        """Fill `buffer` from the page cache: bytes read, possibly too few; -1 where nothing is cached, or probably.
 
-        A long read is tried at its end first. The kernel reads ahead in spite of RWF_NOWAIT, and a disk that is quick
-        enough keeps the call going to the end: a consumer of old data would take its time from everybody else's.
+        The kernel reads ahead in spite of RWF_NOWAIT, and where the disk is quick, the call goes on to the end, for ten
+        times as long as it should. So a long read that was slow is followed by some that are called cold at once: a
+        consumer of old data must not take its time from everybody else's.
 
         Where the kernel or the file system has no RWF_NOWAIT (macOS, some network and overlay file
         systems) this waits for the disk: a hop to a thread would cost every cached read more.
         """
-        if self._nowait_flag:
-            try:
-                if len(buffer) >= _PROBED_BYTES_MIN:
-                    self._preadv(fd, [self._probe], position + len(buffer) - 1, self._nowait_flag)
-                return self._preadv(fd, [buffer], position, self._nowait_flag)
-            except BlockingIOError:
+        if not self._nowait_flag:
+            return self._preadv(fd, [buffer], position)
+        is_long = len(buffer) >= _LONG_READ_BYTES
+        if is_long:
+            skips = self._skips.get(fd, 0)
+            if skips:
+                self._skips[fd] = skips - 1
                 return -1
-            except OSError as error:
-                if error.errno not in _UNSUPPORTED:
-                    raise
-                self._nowait_flag = 0
-        return self._preadv(fd, [buffer], position)
+            started = time.perf_counter_ns()
+        try:
+            count = self._preadv(fd, [buffer], position, self._nowait_flag)
+        except BlockingIOError:
+            return -1
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+            self._nowait_flag = 0
+            return self._preadv(fd, [buffer], position)
+        if is_long and time.perf_counter_ns() - started > len(buffer) // _CACHED_BYTES_PER_NS_MIN:
+            self._skips[fd] = _SKIPS
+        return count
 
     # -- writing ----------------------------------------------------------------------------------
 

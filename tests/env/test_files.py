@@ -39,21 +39,29 @@ def test_a_cold_read_says_so(files: Files) -> None:
     assert files.read_cached(0, memoryview(bytearray(1)), 0) == -1
 
 
-def test_a_long_read_is_tried_at_its_end_first(files: Files) -> None:
-    asked = []
+def test_after_a_long_read_that_was_slow_some_are_called_cold(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_ns, took_ns, asked = 0, 10_000_000, 0
 
-    def cold_end(fd: int, buffers: list[memoryview], position: int, flag: int = 0) -> int:
-        asked.append((len(buffers[0]), position))
-        if position + len(buffers[0]) > 1000:
-            raise BlockingIOError
+    def slow(fd: int, buffers: list[memoryview], position: int, flag: int = 0) -> int:
+        nonlocal now_ns, asked
+        now_ns += took_ns
+        asked += 1
         return len(buffers[0])
 
-    files._preadv = cold_end
+    monkeypatch.setattr("flymq.env.files.time.perf_counter_ns", lambda: now_ns)
+    files._preadv = slow
     files._nowait_flag = 1
-    assert files.read_cached(0, memoryview(bytearray(1 << 20)), 500) == -1
-    assert asked == [(1, 500 + (1 << 20) - 1)]
-    assert files.read_cached(0, memoryview(bytearray(100)), 500) == 100
-    assert asked[1:] == [(100, 500)]
+    long, short = memoryview(bytearray(1 << 20)), memoryview(bytearray(8192))
+
+    def outcomes(count: int) -> list[int]:
+        return [files.read_cached(3, long, 0) for _ in range(count)]
+
+    assert outcomes(17) == [1 << 20, *[-1] * 16]
+    assert files.read_cached(3, short, 0) == 8192
+    assert files.read_cached(4, long, 0) == 1 << 20  # of another file
+    assert asked == 3
+    took_ns = 100_000
+    assert outcomes(17) == [1 << 20] * 17
 
 
 def test_without_nowait_a_read_waits(files: Files) -> None:
