@@ -66,8 +66,8 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/.run
 
-bench: $(VENV)/.bench  ## FlyMQ beside Apache Kafka on this machine, half an hour; needs a JDK, Maven and a C compiler
-	$(BIN)/python benchmarks/compare.py --json benchmarks/results.json --chart docs/benchmark.png --readme
+bench: $(VENV)/.bench  ## FlyMQ beside Apache Kafka on this machine, 25 minutes; needs a JDK, Maven and a C compiler
+	$(BIN)/python benchmarks/compare.py --json benchmarks/results.json --chart docs/benchmark.png --pages
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -87,6 +87,8 @@ class _Child(Given):
         self._child.wait(60)
 
     def cpu_s(self) -> float:
+        if sys.platform == "linux":
+            return time.clock_gettime(~self.process.pid << 3 | 2)  # clock_getcpuclockid(3): not in ticks of 10 ms
         times = self.process.cpu_times()
         return times.user + times.system
 

@@ -1,7 +1,7 @@
 """FlyMQ beside Apache Kafka: the same client, pinned alike, the same bytes, round by round.
 
     python benchmarks/compare.py [--rounds 5] [--gb 0.5] [--only NAME ...] [--against HOST:PORT] [--json FILE]
-                                 [--chart FILE.png] [--readme]
+                                 [--chart FILE.png] [--pages] [--of FILE]
 
 Brokers run on one CPU, clients on the other. Kafka has the heap and the collector of its own start script and its own
 settings, but that deleted files go after a second. Both are warmed up with 1.5 GB and a round that is not counted.
@@ -153,14 +153,17 @@ def told(figures: Figures) -> str:
 # -- what it says ---------------------------------------------------------------------------------
 
 
-def table(notes: Notes, against: str) -> list[str]:
-    """Lines of Markdown."""
+def table(notes: Notes, against: str, *, only_goals: bool = False) -> list[str]:
+    """Lines of Markdown. `only_goals`: of the figures for which there is a goal."""
     lines = [f"| measure | figure | FlyMQ | {against} | floor | ratio | goal |", "|---|---|---|---|---|---|---|"]
     for (measure, figure), by_broker in notes.results.items():
+        goal = notes.goals.get((measure, figure))
+        if goal is None and only_goals:
+            continue
         columns = [_spread(by_broker.get(name, [])) for name in (OURS, against, FLOOR)]
         ratio = ratio_of(by_broker, against)
         columns.append("" if math.isnan(ratio) else f"{ratio:.2f}")
-        columns.append(_verdict(notes.goals.get((measure, figure)), ratio, by_broker.get(OURS, [])))
+        columns.append(_verdict(goal, ratio, by_broker.get(OURS, [])))
         lines.append(" | ".join([f"| {measure}", figure, *columns]) + " |")
         for name in by_broker.keys() - {OURS, against, FLOOR}:
             lines.append(f"| {measure}, {name} | {figure} | {_spread(by_broker[name])} | | | | |")
@@ -208,14 +211,26 @@ def machine() -> dict[str, object]:
 def as_json(notes: Notes, against: str) -> str:
     rows = [
         {"measure": measure, "figure": figure, "rounds": by_broker, "ratio": ratio_of(by_broker, against),
-         "goal": str(notes.goals.get((measure, figure), ""))}
+         "goal": notes.goals.get((measure, figure))}
         for (measure, figure), by_broker in notes.results.items()
     ]  # fmt: skip
-    return json.dumps({"machine": machine(), "results": rows}, indent=1) + "\n"
+    return json.dumps({"machine": machine(), "against": against, "results": rows}, indent=1) + "\n"
+
+
+def from_json(text: str) -> tuple[Notes, str, dict[str, object]]:
+    """What was measured before: the notes, against whom, on which machine."""
+    whole = json.loads(text)
+    notes = Notes()
+    for row in whole["results"]:
+        key = row["measure"], row["figure"]
+        notes.results[key] = row["rounds"]
+        if row["goal"] is not None:
+            notes.goals[key] = Goal(*row["goal"])
+    return notes, whole["against"], whole["machine"]
 
 
 def draw(notes: Notes, against: str, path: Path) -> None:
-    """One bar a figure: how many times better than Kafka."""
+    """One bar a figure that has a goal: how many times better than Kafka."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -224,26 +239,36 @@ def draw(notes: Notes, against: str, path: Path) -> None:
     bars = []
     for (measure, figure), by_broker in notes.results.items():
         ratio = ratio_of(by_broker, against)
-        if not math.isnan(ratio) and ratio > 0:
+        if (measure, figure) in notes.goals and not math.isnan(ratio) and ratio > 0:
             is_better_high = (figure.endswith("/s") and "CPU" not in figure) or figure.startswith("share")
             bars.append((f"{measure}: {figure}", ratio if is_better_high else 1 / ratio))
-    drawing, axes = pyplot.subplots(figsize=(9, 0.28 * len(bars) + 1))
+    drawing, axes = pyplot.subplots(figsize=(9, 0.25 * len(bars) + 1))
     names, factors = zip(*reversed(bars), strict=True)
-    axes.barh(names, factors, color=["#2a7" if factor >= 1 else "#c44" for factor in factors])
+    colours = ["#2a7" if factor >= 1 else "#c44" for factor in factors]
+    axes.barh(names, [factor - 1 for factor in factors], left=1, color=colours)
+    for place, factor in enumerate(factors):
+        axes.annotate(f" {factor:.2g}", (max(factor, 1), place), va="center", fontsize=8)
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=0.8)
+    axes.margins(y=0.01)
     axes.set_xlabel(f"times better than {against} {KAFKA_VERSION if against == 'Kafka' else ''}")
     axes.tick_params(labelsize=8)
     drawing.tight_layout()
-    drawing.savefig(path, dpi=120)
+    drawing.savefig(path, dpi=110)
 
 
-def write_readme(lines: list[str]) -> None:
-    readme = ROOT / "README.md"
-    before, begin, rest = readme.read_text().partition("<!-- benchmark -->\n")
+def write_pages(notes: Notes, against: str, about: dict[str, object]) -> None:
+    """README.md gets what there is a goal for, docs/benchmark.md everything."""
+    _put(ROOT / "README.md", table(notes, against, only_goals=True))
+    machine_line = ", ".join(f"{name}: {value}" for name, value in about.items())
+    _put(ROOT / "docs" / "benchmark.md", [f"{machine_line}.", "", *table(notes, against)])
+
+
+def _put(page: Path, lines: list[str]) -> None:
+    before, begin, rest = page.read_text().partition("<!-- benchmark -->\n")
     _, end, after = rest.partition("<!-- end of benchmark -->\n")
-    assert end, "README.md has no place for the table"
-    readme.write_text(before + begin + "\n".join(lines) + "\n" + end + after)
+    assert end, f"{page} has no place for the table"
+    page.write_text(before + begin + "\n".join(lines) + "\n" + end + after)
 
 
 def say(line: str) -> None:
@@ -259,17 +284,7 @@ def scratch() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--gb", type=float, default=0.5, help="gigabytes a round of produce or consume")
-    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="measures whose name has one of these")
-    parser.add_argument("--alone", action="store_true", help="FlyMQ alone")
-    parser.add_argument("--against", metavar="HOST:PORT", help="a broker that runs already, in place of Kafka")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--chart", type=Path)
-    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
-    options = parser.parse_args()
+def run(options: argparse.Namespace) -> tuple[Notes, str, dict[str, object]]:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {CLIENT_CPU})
     against = options.against or "Kafka"
@@ -306,14 +321,32 @@ def main() -> None:
                     floor = Floor(bench.program("floor"), folder, frames.produce("t00-0").answer_bytes)
                     brokers[FLOOR] = stack.enter_context(floor)
                 run_measures(bench, brokers, rows, options.rounds, min(WARM_UP_GB, 3 * options.gb), notes)
-    lines = table(notes, against)
-    print("\n".join(lines))  # noqa: T201
+    return notes, against, machine()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--gb", type=float, default=0.5, help="gigabytes a round of produce or consume")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="measures whose name has one of these")
+    parser.add_argument("--alone", action="store_true", help="FlyMQ alone")
+    parser.add_argument("--against", metavar="HOST:PORT", help="a broker that runs already, in place of Kafka")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--chart", type=Path)
+    parser.add_argument("--pages", action="store_true", help="put the tables into README.md and docs/benchmark.md")
+    parser.add_argument("--of", type=Path, metavar="FILE", help="measure nothing, tell what --json wrote")
+    options = parser.parse_args()
+    if options.of:
+        notes, against, about = from_json(options.of.read_text())
+    else:
+        notes, against, about = run(options)
+    print("\n".join(table(notes, against)))  # noqa: T201
     if options.json:
         options.json.write_text(as_json(notes, against))
     if options.chart:
         draw(notes, against, options.chart)
-    if options.readme:
-        write_readme(lines)
+    if options.pages:
+        write_pages(notes, against, about)
 
 
 if __name__ == "__main__":

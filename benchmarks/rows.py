@@ -126,11 +126,11 @@ def _throughput(bench: Bench, gigabytes: float) -> list[Measure]:
         Measure("produce 1 KB, idempotent", produce(64 * 1024, kb, gigabytes, **{"enable.idempotence": "true"}), fast),
         Measure("produce 1 KB, lz4", produce(64 * 1024, text, gigabytes, **{"compression.type": "lz4"}),
                 (more(SPEED, 1.5), less(CPU_PER_GB, 1 / 3))),
-        Measure("produce 100 B", produce(64 * 1024, hundred, gigabytes / 4),
+        Measure("produce 100 B", produce(64 * 1024, hundred, gigabytes / 2),
                 (more(SPEED, 1.8), less(CPU_PER_GB, 1 / 4))),
         Measure("produce 1 KB with fsync, Kafka without", produce(64 * 1024, kb, gigabytes), (more(SPEED, 1),), FSYNC),
         Measure("consume 1 KB", consume(kb, gigabytes), (more(SPEED, 1.2), less(CPU_PER_GB, 0.6))),
-        Measure("consume 100 B", consume(hundred, gigabytes / 4), (more(SPEED, 1.2), less(CPU_PER_GB, 0.6))),
+        Measure("consume 100 B", consume(hundred, gigabytes / 2), (more(SPEED, 1.2), less(CPU_PER_GB, 0.6))),
     ]  # fmt: skip
 
 
