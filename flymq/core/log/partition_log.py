@@ -160,21 +160,8 @@ class PartitionLog:
             or base_timestamp < now_ms - config.timestamp_before_max_ms
             or (producer_id >= 0 and sequence < 0)
         ):
-            is_whole = HEADER_SIZE <= length + PREFIX_SIZE <= size and magic == 2
-            if is_whole and attributes & TRANSACTIONAL_BIT and not transaction_version:
-                return AppendError(
-                    ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-                    "a transactional batch without a transactional id",
-                    before_log=True,
-                )
-            # Some of these tests are coarser than the rules: only `why_refused` refuses.
-            refused = why_refused(batch, config, now_ms)
+            refused = self._look_closer(batch, now_ms, transaction_version)
             if refused is not None and refused.code != ErrorCode.INVALID_TIMESTAMP:
-                # A wrong CRC explains any of what Kafka checks after it; but a batch of another size, format or
-                # place than it should have is refused before.
-                framed = length + PREFIX_SIZE == size and magic == 2 and not base_offset
-                if framed and refused.code == ErrorCode.INVALID_RECORD and self._crc_is_wrong(batch, crc):
-                    return AppendError(ErrorCode.CORRUPT_MESSAGE, "wrong CRC")
                 return refused
         else:
             refused = None
@@ -214,9 +201,25 @@ class PartitionLog:
         plan.undo = undo
         return plan
 
-    @staticmethod
-    def _crc_is_wrong(batch: memoryview, crc: int) -> bool:
-        return len(batch) >= HEADER_SIZE and crc32c(batch[ATTRIBUTES_OFFSET:]) != crc
+    def _look_closer(self, batch: memoryview, now_ms: int, transaction_version: int) -> AppendError | None:
+        """Why the batch is refused. Some of `plan`'s tests are coarser than the rules: None where it is not."""
+        base_offset, length, _, magic, crc, attributes, *_ = _unpack_header(batch)
+        size = len(batch)
+        is_whole = HEADER_SIZE <= length + PREFIX_SIZE <= size and magic == 2
+        if is_whole and attributes & TRANSACTIONAL_BIT and not transaction_version:
+            return AppendError(
+                ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+                "a transactional batch without a transactional id",
+                before_log=True,
+            )
+        refused = why_refused(batch, self.config, now_ms)
+        # A wrong CRC explains any of what Kafka checks after it; but a batch of another size, format or place than it
+        # should have is refused before.
+        framed = length + PREFIX_SIZE == size and magic == 2 and not base_offset
+        if refused is None or refused.code != ErrorCode.INVALID_RECORD or not framed:
+            return refused
+        is_right = crc32c(batch[ATTRIBUTES_OFFSET:]) == crc
+        return refused if is_right else AppendError(ErrorCode.CORRUPT_MESSAGE, "wrong CRC")
 
     def _take_place(self, size: int, last_offset: int, max_timestamp: int, now_ms: int) -> bool:
         """Account for a batch at the end; True where it begins a new segment after another one."""
