@@ -35,7 +35,7 @@ Calls, and what they answer (`catalog.Client.lacks` tells what a library cannot 
     describe_cluster                                                   {"brokers": count}; of live brokers
 
     open_producer     producer, acks "0"|"1"|"all", codec "none"|"gzip"|"snappy"|"lz4"|"zstd", idempotent true|false,
-                      transactional_id, transaction_timeout_ms, linger_ms     null
+                      transactional_id, transaction_timeout_ms, linger_ms     null; acks are "all" unless given
     send              producer, topic, records [{"key", "value", "partition", "timestamp", "headers": [[name, value]]}]
                       [[partition, offset, timestamp]] in the records' order, when all are acknowledged; offset null
                       with acks 0. Inside a transaction too.

@@ -47,7 +47,7 @@ final class Producers {
     private Object open(JsonNode given) {
         Map<String, Object> config = new HashMap<>(Map.of(
             "bootstrap.servers", bootstrap, "request.timeout.ms", 15_000, "delivery.timeout.ms", 30_000,
-            "max.block.ms", 30_000));
+            "max.block.ms", 30_000, "acks", "all")); // 1 by default before 3.0: what is sent need not be readable then
         Given.settings(given, config,
             "acks", "acks", "codec", "compression.type", "idempotent", "enable.idempotence",
             "transactional_id", "transactional.id", "transaction_timeout_ms", "transaction.timeout.ms",
