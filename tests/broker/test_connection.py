@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -225,6 +226,15 @@ def test_answers_keep_the_order_of_the_requests(peer: Peer) -> None:
     assert peer.transport.sent() == b""
     first.token.complete(b"A")
     assert peer.transport.sent() == b"A;B;c;"
+
+
+def test_a_broken_connection_is_written_to_once(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    writev = Mock(side_effect=BrokenPipeError)
+    monkeypatch.setattr("flymq.broker.net.connection._writev", writev)
+    peer.ask("a")
+    assert peer.transport.closing
+    peer.connection.close()  # before the loop says that it is lost: its descriptor may be another's by then
+    writev.assert_called_once()
 
 
 def test_reading_stops_at_the_slots_and_goes_on_when_one_is_free(peer: Peer) -> None:

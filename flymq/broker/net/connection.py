@@ -345,15 +345,16 @@ class Connection(asyncio.BufferedProtocol):
         if not out or self._is_lost:
             return
         size, written = self._out_bytes, 0
+        self._out_bytes = 0
         if _writev is not None and not self._is_unsent and len(out) <= _IOV_MAX:
             try:
                 written = _writev(self._fd, out)
             except BlockingIOError:
                 pass
             except OSError:
+                out.clear()  # nobody is to try again: the descriptor may be another's by then
                 self.abort()
                 return
-        self._out_bytes = 0
         if written == size:
             out.clear()
         else:
