@@ -208,13 +208,13 @@ def machine() -> dict[str, object]:
     }
 
 
-def as_json(notes: Notes, against: str) -> str:
+def as_json(notes: Notes, against: str, about: dict[str, object]) -> str:
     rows = [
         {"measure": measure, "figure": figure, "rounds": by_broker, "ratio": ratio_of(by_broker, against),
          "goal": notes.goals.get((measure, figure))}
         for (measure, figure), by_broker in notes.results.items()
     ]  # fmt: skip
-    return json.dumps({"machine": machine(), "against": against, "results": rows}, indent=1) + "\n"
+    return json.dumps({"machine": about, "against": against, "results": rows}, indent=1) + "\n"
 
 
 def from_json(text: str) -> tuple[Notes, str, dict[str, object]]:
@@ -342,7 +342,7 @@ def main() -> None:
         notes, against, about = run(options)
     print("\n".join(table(notes, against)))  # noqa: T201
     if options.json:
-        options.json.write_text(as_json(notes, against))
+        options.json.write_text(as_json(notes, against, about))
     if options.chart:
         draw(notes, against, options.chart)
     if options.pages:

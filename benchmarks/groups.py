@@ -43,22 +43,12 @@ class Member(NamedTuple):
 # -- measures -------------------------------------------------------------------------------------
 
 
-def heartbeats(bench: Bench, broker: Given, topic: str, count: int = 20_000) -> Figures:
-    """Of one member, 5 in flight."""
+def heartbeats(bench: Bench, broker: Given, topic: str, groups: int, count: int = 20_000) -> Figures:
+    """To each of so many groups in turn, by its one member; 5 in flight."""
     create_topic(broker, topic)
     await_coordinator(broker)
-    members = join(broker, [topic])
-    figures = bench.requests(broker, [frames.heartbeat(*members[0])], count, in_flight=5)
-    leave(broker, members)
-    return {RATE: figures[RATE], CPU_PER_REQUEST: figures[CPU_PER_REQUEST]}
-
-
-def many(bench: Bench, broker: Given, topic: str, count: int = MANY, passes: int = 4) -> Figures:
-    """A heartbeat to each group in turn, 5 in flight."""
-    create_topic(broker, topic)
-    await_coordinator(broker)
-    members = join(broker, _names(topic, count))
-    figures = bench.requests(broker, [frames.heartbeat(*one) for one in members], count * passes, in_flight=5)
+    members = join(broker, _names(topic, groups))
+    figures = bench.requests(broker, [frames.heartbeat(*one) for one in members], count, in_flight=5)
     leave(broker, members)
     return {RATE: figures[RATE], CPU_PER_REQUEST: figures[CPU_PER_REQUEST]}
 

@@ -159,6 +159,7 @@ def _groups(bench: Bench) -> list[Measure]:
     return [
         Measure("offset commits, 5 in flight",
                 lambda broker, topic: bench.offset_commits(broker, topic, 10_000, connections=1, in_flight=5)),
-        Measure("heartbeats, 5 in flight", lambda broker, topic: groups.heartbeats(bench, broker, topic)),
-        Measure("heartbeats of 5,000 groups, 5 in flight", lambda broker, topic: groups.many(bench, broker, topic)),
+        Measure("heartbeats, 5 in flight", lambda broker, topic: groups.heartbeats(bench, broker, topic, 1)),
+        Measure("heartbeats of 5,000 groups, 5 in flight",
+                lambda broker, topic: groups.heartbeats(bench, broker, topic, groups.MANY)),
     ]  # fmt: skip

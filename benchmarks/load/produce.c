@@ -7,42 +7,16 @@
  * that connecting is not timed: the log is COUNT + 1 longer in the end. Prints "messages bytes seconds", without that
  * one; ends with 1 and a line on stderr where any message was not delivered.
  */
-#include <dlfcn.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#define PROGRAM "produce"
+#include "librdkafka.h"
+
 #include <string.h>
-#include <time.h>
 
 #define A_CALL 1000
 #define QUEUE_FULL (-184)
 #define TIMEOUT_MS 120000
 
-typedef struct { /* rd_kafka_message_t of librdkafka's stable interface */
-    int err;
-    void *topic;
-    int32_t partition;
-    void *payload;
-    size_t len;
-    void *key;
-    size_t key_len;
-    int64_t offset;
-    void *private;
-} Message;
-
-static void *library;
 static const char *(*name_of)(int);
-
-static void die(const char *what) {
-    fprintf(stderr, "produce: %s\n", what);
-    exit(1);
-}
-
-static void *find(const char *name) {
-    void *found = dlsym(library, name);
-    if (!found) die(name);
-    return found;
-}
 
 static void not_delivered(void *client, const Message *message, void *opaque) {
     (void)client, (void)opaque;
@@ -64,34 +38,25 @@ static char *read_values(const char *path, size_t each, long *count) {
 
 int main(int argc, char **argv) {
     if (argc < 7) die("see the comment at the top of produce.c");
-    library = dlopen(argv[1], RTLD_NOW | RTLD_GLOBAL);
-    if (!library) die(dlerror());
-    void *(*conf_new)(void) = find("rd_kafka_conf_new");
-    int (*conf_set)(void *, const char *, const char *, char *, size_t) = find("rd_kafka_conf_set");
+    open_library(argv[1]);
     void (*on_report)(void *, void (*)(void *, const Message *, void *)) = find("rd_kafka_conf_set_dr_msg_cb");
-    void *(*client_new)(int, void *, char *, size_t) = find("rd_kafka_new");
-    void *(*topic_new)(void *, const char *, void *) = find("rd_kafka_topic_new");
     int (*batch)(void *, int32_t, int, Message *, int) = find("rd_kafka_produce_batch");
     int (*poll)(void *, int) = find("rd_kafka_poll");
     int (*flush)(void *, int) = find("rd_kafka_flush");
     name_of = find("rd_kafka_err2str");
 
-    char error[512];
-    void *conf = conf_new();
+    void *conf = new_conf();
+    set(conf, "bootstrap.servers", argv[2]);
     /* A report of each message that arrived would cost more than sending it. */
-    if (conf_set(conf, "bootstrap.servers", argv[2], error, sizeof error)) die(error);
-    if (conf_set(conf, "delivery.report.only.error", "true", error, sizeof error)) die(error);
+    set(conf, "delivery.report.only.error", "true");
     for (int i = 7; i < argc; i++) {
         char *equals = strchr(argv[i], '=');
         if (!equals) die("a setting without =");
         *equals = 0;
-        if (conf_set(conf, argv[i], equals + 1, error, sizeof error)) die(error);
+        set(conf, argv[i], equals + 1);
     }
     on_report(conf, not_delivered);
-    void *client = client_new(0, conf, error, sizeof error);
-    if (!client) die(error);
-    void *topic = topic_new(client, argv[3], NULL);
-    if (!topic) die("no topic");
+    void *client = new_client(PRODUCER, conf), *topic = new_topic(client, argv[3]);
 
     long count = atol(argv[4]), values;
     size_t each = (size_t)atol(argv[6]);
@@ -102,7 +67,7 @@ int main(int argc, char **argv) {
     /* Flags 0: librdkafka neither copies the values nor frees them. */
     if (batch(topic, 0, 0, messages, 1) != 1 || flush(client, TIMEOUT_MS)) die("the first message did not arrive");
 
-    struct timespec began, ended;
+    struct timespec began;
     clock_gettime(CLOCK_MONOTONIC, &began);
     long value = 0;
     for (long sent = 0; sent < count;) {
@@ -123,9 +88,5 @@ int main(int argc, char **argv) {
         poll(client, 0);
     }
     if (flush(client, TIMEOUT_MS)) die("not all messages arrived");
-    clock_gettime(CLOCK_MONOTONIC, &ended);
-    printf("%ld %lld %.6f\n", count, (long long)count * (long long)each,
-           (double)(ended.tv_sec - began.tv_sec) + (double)(ended.tv_nsec - began.tv_nsec) / 1e9);
-    fflush(stdout);
-    _Exit(0); /* nothing more to tell the broker */
+    report_and_exit(count, count * (int64_t)each, began);
 }

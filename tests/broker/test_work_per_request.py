@@ -18,10 +18,8 @@ from typing import Any
 import pytest
 
 from flymq.broker.app import Broker
-from flymq.broker.config import load
 from flymq.broker.net.connection import Connection
-from flymq_protocol.api.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
-from flymq_protocol.api.k01_fetch import FetchPartition, FetchRequest, FetchTopic
+from flymq.testing.running import broker_config
 from flymq_protocol.api.k08_offset_commit import (
     OffsetCommitRequest,
     OffsetCommitRequestPartition,
@@ -32,6 +30,7 @@ from flymq_protocol.api.k19_create_topics import CreatableTopic, CreateTopicsReq
 from flymq_protocol.framing import encode_request
 from flymq_protocol.message import Message
 from flymq_protocol.records.record import Record, build_batch
+from tests.wire.kit import NO_ID, Topic, fetching, producing, wanted
 
 VERSIONS = {0: 9, 1: 12, 8: 8, 12: 4, 19: 5}
 MANY = 50
@@ -91,13 +90,8 @@ def bytecodes(work: Callable[[], object]) -> int:
 
 @asynccontextmanager
 async def a_broker(folder: Path) -> AsyncIterator[Broker]:
-    config = load(
-        file=None,
-        environment={},
-        flags=["flymq.durability=os", "listeners=PLAINTEXT://127.0.0.1:0", "log.index.interval.bytes=1000000"],
-        defaults={},
-        overrides=[],
-    )
+    settings = {"flymq.durability": "os", "log.index.interval.bytes": 1_000_000}
+    config = broker_config(settings, 0, "a_broker")
     broker = Broker(config, os.fspath(folder))
     await broker.start()
     try:
@@ -122,14 +116,11 @@ def run(folder: Path, test: Callable[[Broker, Peer], Coroutine[Any, Any, None]])
 
 def produce(topic: str = "t", partition: int = 0, *, records: int = 1, acks: int = -1) -> Message:
     batch = bytes(build_batch([Record(number, 1_700_000_000_000, None, bytes(100), ()) for number in range(records)]))
-    return ProduceRequest(None, acks, 30_000, [TopicProduceData(topic, partition_data=[
-        PartitionProduceData(partition, batch)
-    ])])
+    return producing(Topic(topic, NO_ID), batch, partition, acks=acks)
 
 
-def fetch(offset: int, *, wait_ms: int = 0) -> Message:
-    wanted = FetchPartition(partition=0, fetch_offset=offset, partition_max_bytes=1 << 20)
-    return FetchRequest(max_wait_ms=wait_ms, min_bytes=1, topics=[FetchTopic(topic="t", partitions=[wanted])])
+def fetch() -> Message:
+    return fetching(Topic("t", NO_ID), wanted(0, 0))
 
 
 def commit() -> Message:
@@ -140,7 +131,7 @@ def commit() -> Message:
 @pytest.mark.parametrize(("request_of", "alone_max", "in_a_row_max"), [
     (produce, 1020, 820),
     (lambda: produce(acks=1), 1020, 820),
-    (lambda: fetch(0), 2000, 1800),
+    (fetch, 2000, 1800),
     (lambda: HeartbeatRequest("g", 1, "nobody"), 820, 620),
     (commit, 1900, 1660),
 ], ids=["produce", "produce acks=1", "fetch", "heartbeat", "offset commit"])
@@ -169,11 +160,11 @@ def test_a_batch_costs_the_same_whatever_is_in_it(tmp_path: Path) -> None:
 def test_a_fetch_costs_the_same_however_many_batches_it_gets(tmp_path: Path) -> None:
     async def test(_: Broker, peer: Peer) -> None:
         await peer.call(produce())
-        await peer.call(fetch(0), fetch(0))
-        one = await peer.call(fetch(0))
+        await peer.call(fetch(), fetch())
+        one = await peer.call(fetch())
         await peer.call(*[produce() for _ in range(MANY)])
-        await peer.call(fetch(0))
-        assert await peer.call(fetch(0)) <= one + 10
+        await peer.call(fetch())
+        assert await peer.call(fetch()) <= one + 10
 
     run(tmp_path, test)
 
